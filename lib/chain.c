@@ -1,0 +1,332 @@
+/* chain.c - who waits for whom, and whether that can end.
+ *
+ * Before a thread sleeps inside of a task, it looks at what it waits for, and what that waits for in turn: a running
+ * task may be asleep in a wait of its own, a held one waits for others (hold.c). So there is a graph, whose nodes are
+ * sleepers and holds, and whose edges are the futures they wait for. All of it is looked at in the monitor (sleep.c),
+ * so that it stands still, and of the waits that can only end together one comes last and sees the others. It may find
+ *
+ * - a ring: the way leads back to the thread, by waits that need all of what they wait for. Then none of them could
+ *   ever go on, and the wait fails with EDEADLK; or, if it is one that has to be waited out (a map's for its helpers),
+ *   another one in the ring does.
+ * - a task that has not started, of an executor that the thread itself works for. It is run here: what the thread waits
+ *   for waits for it. With a deadline this is so only when no worker is idle. What that task lets go of in turn, and
+ *   this exploration has passed on its way, is run next without another look (claim.c), so that a long chain of tasks
+ *   takes no longer than its length.
+ * - a task that has not started, of another executor, and the thread is stuck: it cannot be woken before that one's
+ *   workers, who all wait, stuck in the same way. The task is run here as well, in the place of one of those, since
+ *   otherwise two executors whose tasks wait for each other's could hang. If it must have its own threads: EDEADLK.
+ *
+ * Stuck are, of all nodes without a deadline, those that remain when one after the other is taken away that can still
+ * end: because enough of its futures have finished, or run on a thread that is not stuck, or have not started and have
+ * an executor with a seat that no stuck sleeper holds; or are promises, which anyone may resolve.
+ *
+ * Where that hangs on a group that somebody is just entering or leaving, the thread is not sure, sleeps for a moment
+ * only, and looks again.
+ *
+ * A held task that becomes startable later may be for a sleeper to run that has found nothing. Such sleepers are
+ * restless: who starts a task that was held rouses them, and so does a thread that has done something and falls asleep
+ * with work left in its executor, and they look again.
+ */
+#include "chain.h"
+
+#include <errno.h>
+
+#include "executor.h"
+#include "hold.h"
+#include "member.h"
+#include "pool.h"
+#include "task.h"
+#include "thread.h"
+
+bool exec__runs_beneath(const future_t *f) {
+    for (const struct exec__frame *frame = exec__self.frame; frame != NULL; frame = frame->below)
+        if (frame->task == f)
+            return true;
+    return false;
+}
+
+static bool startable(const future_t *f) {
+    return f->pool != NULL && exec__startable(exec__future_word(f));
+}
+
+static bool is_held(const future_t *f) {
+    uint64_t word = exec__future_word(f);
+    return exec__state_of(word) == FUTURE_PENDING && (word & EXEC__HELD);
+}
+
+/* The sleeper whose thread runs this future. A thread's address in value is right if the future is still RUNNING
+ * afterwards, and the address still there: a task that runs again may have changed its thread in between. */
+static struct exec__sleeper *sleeper_on_locked(const future_t *f) {
+    const void *thread = atomic_load_explicit(&f->value, memory_order_acquire); /* before the word */
+    if (f->pool == NULL || exec__state_of(exec__future_word(f)) != FUTURE_RUNNING)
+        return NULL;
+    if (atomic_load_explicit(&f->value, memory_order_relaxed) != thread)
+        return NULL;
+    for (struct exec__sleeper *s = exec__sleepers; s != NULL; s = s->next)
+        if (s->thread == thread)
+            return s;
+    return NULL;
+}
+
+static bool waits_endlessly(const struct exec__sleeper *s) {
+    return s->endless && s->roused == EXEC__ASLEEP && s->told < s->want;
+}
+
+/* What this future waits for, without a deadline, or NULL. */
+static struct exec__node *node_of_locked(const future_t *f) {
+    if (is_held(f))
+        return &exec__extra_of(f)->hold->node;
+    struct exec__sleeper *s = sleeper_on_locked(f);
+    return s != NULL && waits_endlessly(s) ? &s->node : NULL;
+}
+
+/* --- the edges of a node --- */
+
+typedef void visit_fn(future_t *f, void *ctx);
+
+static const struct exec__hold *as_hold(const struct exec__node *node) {
+    return (const struct exec__hold *)node;
+}
+
+static const struct exec__sleeper *as_sleeper(const struct exec__node *node) {
+    return (const struct exec__sleeper *)node;
+}
+
+static void visit_needs_locked(const struct exec__hold *h, visit_fn *visit, void *ctx) {
+    for (size_t i = 0; i < h->n; i++)
+        if (h->needs[i].listener.next != NULL)
+            visit(h->needs[i].f, ctx);
+}
+
+/* One that has been decided starts when its time has come, unless it waits for room in its group, which any of the
+ * members may make. */
+static struct exec_group *group_edges(const struct exec__node *node) {
+    if (!node->is_hold)
+        return as_sleeper(node)->group;
+    struct exec_group *g = exec__group_of(as_hold(node)->f);
+    return as_hold(node)->waits_for_room ? g : NULL;
+}
+
+/* True, when it has seen all of them: members of a group may be on their way in or out. */
+static bool visit_edges_locked(const struct exec__node *node, visit_fn *visit, void *ctx) {
+    struct exec_group *g = group_edges(node);
+    if (g != NULL) {
+        uint64_t gone = exec__members_gone(g);
+        size_t n = exec__group_each(g, visit, ctx);
+        return n >= exec__members_since(g, gone);
+    }
+    if (node->is_hold && !as_hold(node)->decided)
+        visit_needs_locked(as_hold(node), visit, ctx);
+    if (!node->is_hold)
+        for (size_t i = 0; i < as_sleeper(node)->nfs; i++)
+            visit(as_sleeper(node)->fs[i], ctx);
+    return true;
+}
+
+/* Does it need all of them? */
+static bool needs_all_locked(const struct exec__node *node) {
+    if (node->is_hold)
+        return !as_hold(node)->decided;
+    const struct exec__sleeper *s = as_sleeper(node);
+    return s->group != NULL ? !s->any : s->want >= s->nfs;
+}
+
+/* --- exploring --- */
+
+enum follow { NEEDS_ALL, AWAITS, AWAITS_AND_SEATS };
+enum take { NOTHING, OURS, ANYONES }; /* startable: of an executor that we work for; whose tasks may run anywhere */
+
+struct walk {
+    enum follow follow;
+    enum take take;
+    unsigned exploration;
+    struct exec__node *todo, *done; /* found; and looked at, the last one first */
+    const struct exec__node *at;
+    const struct exec__node *leads_back; /* a node that waits for something beneath us */
+    future_t *taken;                     /* the first that was to be taken, with a reference */
+    bool patient;                        /* what an idle worker may run is left to it */
+    bool left;                           /* there was such a task */
+    bool held;                           /* there was a held task */
+    bool unsure;                         /* whoever it hangs on may just have come or gone */
+};
+
+static void find(struct walk *w, struct exec__node *node) {
+    if (node->exploration == w->exploration || (w->follow == NEEDS_ALL && !needs_all_locked(node)))
+        return;
+    node->exploration = w->exploration;
+    node->parent = w->at;
+    node->stuck = true;
+    node->next = w->todo;
+    w->todo = node;
+}
+
+/* How many of the pool's seats this sleeper's thread holds. */
+static unsigned seats_held(const struct exec__sleeper *s, const struct exec__pool *p) {
+    const struct exec__seat *last = s->seat;
+    unsigned n = last != NULL && last->pool == p;
+    for (const struct exec__frame *frame = s->frame; frame != NULL; frame = frame->below) {
+        if (frame->seat != NULL && frame->seat != last && frame->seat->pool == p)
+            n++;
+        last = frame->seat;
+    }
+    return n;
+}
+
+static void find_seated(struct walk *w, const struct exec__pool *p) {
+    for (struct exec__sleeper *s = exec__sleepers; s != NULL; s = s->next)
+        if (waits_endlessly(s) && seats_held(s, p) > 0)
+            find(w, &s->node);
+}
+
+static bool is_wanted(struct walk *w, const future_t *f) {
+    if (w->take != OURS)
+        return w->take == ANYONES && !f->pool->own_threads;
+    bool left = w->patient && exec__pool_has_idle(f->pool);
+    w->left = w->left || left;
+    return !left && exec__runs_here(f->pool);
+}
+
+static void look_at(future_t *f, void *ctx) {
+    struct walk *w = ctx;
+    if (exec__runs_beneath(f) && w->leads_back == NULL)
+        w->leads_back = w->at;
+    if (startable(f)) {
+        if (w->taken == NULL && is_wanted(w, f))
+            w->taken = future_ref(f);
+        if (w->follow == AWAITS_AND_SEATS)
+            find_seated(w, f->pool);
+        return;
+    }
+    struct exec__node *node = node_of_locked(f);
+    if (node != NULL) {
+        w->held = w->held || node->is_hold;
+        find(w, node);
+    }
+}
+
+/* Looks at all that can be reached from the node. What it has found stands still as long as the monitor is held. */
+static struct walk explore_locked(struct exec__node *from, enum follow follow, enum take take) {
+    static unsigned exploration; /* monitor */
+    exploration++;
+    struct walk w = {.follow = follow, .take = take, .exploration = exploration};
+    w.patient = !from->is_hold && !as_sleeper(from)->endless;
+    from->exploration = w.exploration;
+    from->parent = NULL;
+    from->stuck = true;
+    from->next = NULL;
+    w.todo = from;
+    while (w.todo != NULL) {
+        struct exec__node *node = w.todo;
+        w.todo = node->next;
+        node->next = w.done;
+        w.done = node;
+        w.at = node;
+        visit_edges_locked(node, look_at, &w);
+    }
+    return w;
+}
+
+/* --- who is stuck --- */
+
+static bool all_seats_stuck_locked(const struct exec__pool *p, unsigned exploration) {
+    unsigned n = 0;
+    for (const struct exec__sleeper *s = exec__sleepers; s != NULL; s = s->next)
+        if (s->node.exploration == exploration && s->node.stuck)
+            n += seats_held(s, p);
+    return n >= p->n;
+}
+
+struct count {
+    unsigned exploration;
+    size_t may, cannot;
+};
+
+static void count_one(future_t *f, void *ctx) {
+    struct count *c = ctx;
+    const struct exec__node *node;
+    bool stuck;
+    if (startable(f))
+        stuck = all_seats_stuck_locked(f->pool, c->exploration);
+    else
+        stuck = (node = node_of_locked(f)) != NULL && node->exploration == c->exploration && node->stuck;
+    c->may += !stuck;
+    c->cannot += stuck;
+}
+
+/* A hold that was decided and does not wait for room is about to move. *unsure: it only may since it has not seen all.
+ * */
+static bool may_end_locked(const struct exec__node *node, unsigned exploration, bool *unsure) {
+    struct count c = {.exploration = exploration};
+    bool all = visit_edges_locked(node, count_one, &c);
+    if (needs_all_locked(node))
+        return c.cannot == 0;
+    if (!node->is_hold && as_sleeper(node)->group == NULL)
+        return c.may >= as_sleeper(node)->want;
+    bool may = c.may > 0 || c.cannot == 0;
+    *unsure = *unsure || (!may && !all);
+    return may || !all;
+}
+
+static bool is_stuck_locked(const struct exec__node *self, struct walk *w) {
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (struct exec__node *node = w->done; node != NULL; node = node->next)
+            if (node->stuck && may_end_locked(node, w->exploration, &w->unsure)) {
+                node->stuck = false;
+                changed = true;
+            }
+    }
+    return self->stuck;
+}
+
+/* --- the check --- */
+
+/* Another wait in the ring, on the way from us to the one that leads back to us, fails instead. */
+static bool break_ring_locked(const struct exec__node *leads_back) {
+    for (const struct exec__node *node = leads_back; node->parent != NULL; node = node->parent)
+        if (!node->is_hold && as_sleeper(node)->kind == EXEC__SLEEPS_IN_TASK) {
+            exec__sleeper_rouse_locked((struct exec__sleeper *)node, EXEC__GIVE_UP);
+            return true;
+        }
+    return false;
+}
+
+/* There may be several rings, if we wait for several. */
+static int check_rings_locked(struct exec__sleeper *self) {
+    if (!needs_all_locked(&self->node))
+        return 0;
+    struct walk w = explore_locked(&self->node, NEEDS_ALL, NOTHING);
+    if (self->kind == EXEC__SLEEPS_IN_TASK)
+        return w.leads_back != NULL ? EDEADLK : 0;
+    while (w.leads_back != NULL && break_ring_locked(w.leads_back))
+        w = explore_locked(&self->node, NEEDS_ALL, NOTHING);
+    return 0;
+}
+
+int exec__chain_check_locked(struct exec__sleeper *self, future_t **starving) {
+    int error = check_rings_locked(self);
+    if (error != 0)
+        return error;
+    struct walk w = explore_locked(&self->node, AWAITS, OURS);
+    if (w.taken == NULL && (w.held || self->group != NULL) && !self->restless) {
+        exec__sleeper_unsettle_locked(self);
+        w = explore_locked(&self->node, AWAITS, OURS); /* what was let go of before is seen, what is later rouses us */
+    }
+    if (w.taken == NULL && !self->endless) {
+        self->impatient = w.left;
+        return 0;
+    }
+    if (w.taken == NULL) {
+        w = explore_locked(&self->node, AWAITS_AND_SEATS, NOTHING);
+        if (!is_stuck_locked(&self->node, &w)) {
+            self->impatient = w.unsure;
+            return 0;
+        }
+        w = explore_locked(&self->node, AWAITS, ANYONES);
+        if (w.taken == NULL)
+            return self->kind == EXEC__SLEEPS_IN_TASK ? EDEADLK : 0;
+    }
+    exec__self.exploration = w.exploration;
+    *starving = w.taken;
+    return EAGAIN;
+}

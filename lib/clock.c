@@ -1,0 +1,50 @@
+/* clock.c - the present moment, and deadlines that saturate. */
+#include "clock.h"
+
+#include <stdatomic.h>
+#include <time.h>
+
+/* A test's clocks, while it has stopped them. */
+static struct {
+    _Atomic bool stand;
+    _Atomic int64_t monotonic, realtime;
+} own;
+
+static int64_t read_clock(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+bool exec__clock_stands(void) {
+    return atomic_load_explicit(&own.stand, memory_order_acquire);
+}
+
+exec_time exec_now(void) {
+    return exec__clock_stands() ? atomic_load(&own.monotonic) : read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t exec__realtime_now(void) {
+    return exec__clock_stands() ? atomic_load(&own.realtime) : read_clock(CLOCK_REALTIME);
+}
+
+exec_time exec_after(exec_time duration) {
+    exec_time now = exec_now();
+    if (duration > EXEC_NEVER - now)
+        return EXEC_NEVER;
+    return duration < -now ? EXEC_NOW : now + duration;
+}
+
+void exec__clock_shift(exec_time duration, int64_t set) {
+    if (!exec__clock_stands()) {
+        atomic_store(&own.monotonic, read_clock(CLOCK_MONOTONIC));
+        atomic_store(&own.realtime, read_clock(CLOCK_REALTIME));
+        atomic_store(&own.stand, true);
+    }
+    atomic_fetch_add(&own.monotonic, duration);
+    atomic_fetch_add(&own.realtime, duration + set);
+}
+
+void exec__clock_restore(void) {
+    atomic_store(&own.stand, false);
+}

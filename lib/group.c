@@ -1,0 +1,496 @@
+/* group.c - several tasks as one piece of work: open, submit, next, wait, cancel, close.
+ *
+ * What members do to the group, and how they are kept, is in member.c; here is what those do who use it.
+ *
+ * A wait for a group goes through the stages of a wait for a future (wait.c): a task that holds a seat of the executor
+ * runs a member that has not started; or something that a running member has submitted; then it looks for a moment,
+ * and then it sleeps. A thread from outside only looks and sleeps.
+ *
+ * The group's deadline ends all waits; who wakes up then ends the members that have not started. A member that starts
+ * looks at the deadline, too, and one that runs has it in its frame.
+ */
+#include "group.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "claim.h"
+#include "executor.h"
+#include "fork.h"
+#include "hold.h"
+#include "member.h"
+#include "memory.h"
+#include "notify.h"
+#include "wait.h"
+#include "worker.h"
+
+enum { SPINS = 200 };
+
+/* What a wait is for. */
+enum goal { A_MEMBER, THE_OUTCOME, THE_END };
+
+static int check(const exec_group_t *g) {
+    if (g == NULL)
+        return EINVAL;
+    return g->generation == exec__generation_now() ? 0 : EOWNERDEAD;
+}
+
+/* --- open --- */
+
+static void cancel_scope(struct exec__scope *scope) {
+    exec_group_cancel((exec_group_t *)scope);
+}
+
+static void close_scope(struct exec__scope *scope) {
+    exec_group_cancel((exec_group_t *)scope);
+    exec_group_close((exec_group_t *)scope);
+}
+
+static int init(exec_group_t *g, executor_t *ex, const exec_group_opts *opts) {
+    g->ex = ex;
+    g->generation = exec__generation_now();
+    g->policy = opts->policy;
+    g->deadline = opts->deadline != 0 ? opts->deadline : EXEC_NEVER;
+    g->max_running = opts->max_running;
+    atomic_init(&g->entered, 0);
+    atomic_init(&g->pins, 0);
+    atomic_init(&g->gone, 0);
+    atomic_init(&g->taking, false);
+    atomic_init(&g->handed, 0);
+    atomic_init(&g->first, NULL);
+    atomic_init(&g->fd, -1);
+    atomic_init(&g->cancelled, false);
+    atomic_init(&g->decided, false);
+    g->error = 0;
+    g->some_cancelled = g->some_done = false;
+    g->running = 0;
+    g->waiting = NULL;
+    g->last_link = &g->waiting;
+    int error = exec__slots_init(g);
+    if (error != 0)
+        return error;
+    error = exec__finished_init(&g->finished, &g->lock);
+    if (error != 0)
+        goto fini_slots;
+    error = pthread_mutex_init(&g->lock, NULL);
+    if (error != 0)
+        goto fini_finished;
+    return 0;
+fini_finished:
+    exec__finished_fini(&g->finished);
+fini_slots:
+    exec__slots_fini(g);
+    return error;
+}
+
+int exec_group_open(executor_t *ex, const exec_group_opts *opts, exec_group_t **out) {
+    static const exec_group_opts defaults;
+    int error = exec__executor_check(ex);
+    if (error != 0)
+        return error;
+    if (opts == NULL)
+        opts = &defaults;
+    if (out == NULL || opts->policy < EXEC_ALL || opts->policy > EXEC_FIRST || opts->deadline < 0)
+        return EINVAL;
+    exec_group_t *g = exec__aligned_alloc(EXEC__CACHE_LINE, sizeof *g);
+    if (g == NULL)
+        return ENOMEM;
+    int saved = errno;
+    error = init(g, ex, opts);
+    errno = saved;
+    if (error != 0) {
+        free(g);
+        return error;
+    }
+    exec__scope_open(&g->scope, cancel_scope, close_scope);
+    *out = g;
+    return 0;
+}
+
+/* --- cancel --- */
+
+void exec_group_cancel(exec_group_t *g) {
+    if (check(g) != 0)
+        return;
+    atomic_store(&g->cancelled, true);
+    exec__group_stop(g, ECANCELED);
+}
+
+/* The group's deadline has passed. */
+static bool is_late(const exec_group_t *g) {
+    return g->deadline != EXEC_NEVER && exec_now() >= g->deadline;
+}
+
+/* --- submit --- */
+
+/* Are no more members accepted? */
+static bool is_cancelled(const exec_group_t *g) {
+    return atomic_load(&g->cancelled) || is_late(g) ||
+           (g->scope.owner != NULL && exec__frame_cancelled(g->scope.owner));
+}
+
+static int refuse(void *arg, const exec_task_opts *opts) {
+    int saved = errno;
+    if (opts != NULL && opts->drop != NULL)
+        opts->drop(arg);
+    errno = saved;
+    return ECANCELED;
+}
+
+/* Makes a member that nobody else knows yet: held, if it cannot start now. */
+static int make_member(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts *opts, unsigned references,
+                       future_t **out) {
+    struct exec__pool *p = &g->ex->pool;
+    future_t *f = exec__future_new(fn, arg, opts, references);
+    if (f == NULL)
+        return exec__no_memory(p);
+    bool waits = exec__must_wait(opts);
+    bool limited = exec__room_is_limited(g), room = limited && !waits && exec__room_take(g);
+    int error = exec__task_init(p, f, opts, waits || (limited && !room));
+    if (error != 0) {
+        if (room)
+            exec__room_return(g);
+        exec__future_discard(f);
+        return error == ENOMEM ? exec__no_memory(p) : error;
+    }
+    exec__member_init(g, f, room);
+    *out = f;
+    return 0;
+}
+
+/* What it has of the group goes back. */
+static void give_up(exec_group_t *g, bool room) {
+    if (room)
+        exec__room_return(g);
+    exec__member_withdraws(g);
+}
+
+/* Makes the member known, and has it accepted; else it has never been there, unless somebody has cancelled or run it by
+ * now. A cancel that has passed its slot by is seen here, before it can start. */
+static int enter(exec_group_t *g, future_t *f, unsigned references, exec__admit_fn *put, exec_time room_wait) {
+    struct exec__pool *p = &g->ex->pool;
+    bool room = exec__member_in_room(f);
+    int error = exec__slot_put(g, f);
+    if (error != 0) {
+        exec__future_discard(f);
+        give_up(g, room);
+        return error;
+    }
+    error = atomic_load(&g->cancelled) ? ECANCELED : exec__task_begin(p, f, put, room_wait);
+    if (error == 0 || !exec__task_withdraw(p, f, references))
+        return 0;
+    give_up(g, room);
+    return error;
+}
+
+static int submit(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts *opts, exec__admit_fn *put,
+                  future_t **out) {
+    unsigned references = out != NULL ? 3 : 2; /* the entry's, exec_group_next()'s, the caller's */
+    future_t *f = NULL, *before = NULL;
+    int error = exec__member_enters(g);
+    if (error != 0)
+        return error;
+    error = make_member(g, fn, arg, opts, references, &f);
+    if (error != 0) {
+        exec__member_withdraws(g);
+        return error;
+    }
+    if (out != NULL) {
+        before = *out;
+        *out = f;
+    }
+    error = enter(g, f, references, put, opts != NULL ? opts->room_wait : 0);
+    if (error != 0 && out != NULL)
+        *out = before;
+    if (error == 0)
+        exec__rouse_restless();
+    return error;
+}
+
+int exec_group_submit(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts *opts, future_t **out) {
+    int error = check(g);
+    if (error == 0 && (opts != NULL || fn == NULL))
+        error = exec__task_check(fn, opts);
+    if (error != 0)
+        return error;
+    error = is_cancelled(g) ? ECANCELED : submit(g, fn, arg, opts, exec__admit, out);
+    return error == ECANCELED ? refuse(arg, opts) : error;
+}
+
+int exec__group_put(exec_group_t *g, exec_fn *fn, void *arg, exec_time deadline) {
+    return submit(g, fn, arg, &(exec_task_opts){.room_wait = deadline}, exec__admit_waiting, NULL);
+}
+
+/* --- waiting --- */
+
+static bool has_finished_one(const exec_group_t *g) {
+    return !exec__finished_empty(&g->finished) || atomic_load(&g->first) != NULL;
+}
+
+static bool is_reached(const exec_group_t *g, enum goal goal) {
+    if (goal == A_MEMBER)
+        return has_finished_one(g) || exec__group_emptied(g);
+    return exec__group_ended(g) || (goal == THE_OUTCOME && atomic_load(&g->decided));
+}
+
+/* Says so to the finishers, then looks. */
+static bool is_over(const struct exec__awaited *a) {
+    exec_group_t *g = a->group;
+    uint64_t flags = EXEC__WANTS_END | (a->goal == A_MEMBER ? EXEC__WANTS_NEXT : 0);
+    uint64_t gone = atomic_load(&g->gone), next;
+    do
+        next = (gone & ~(EXEC__COUNT << EXEC__WANTED_SHIFT)) | flags |
+               (atomic_load(&g->entered) & EXEC__COUNT) << EXEC__WANTED_SHIFT;
+    while (!atomic_compare_exchange_weak(&g->gone, &gone, next));
+    return is_reached(g, (enum goal)a->goal);
+}
+
+static int sleep_for(exec_group_t *g, enum goal goal, exec_time until, enum exec__sleep_kind kind) {
+    const struct exec__awaited awaited = {.group = g,
+                                          .any = goal == A_MEMBER || (goal == THE_OUTCOME && g->policy == EXEC_FIRST),
+                                          .is_over = is_over,
+                                          .goal = (int)goal};
+    int error = exec__sleep(&awaited, until, kind);
+    return error == EAGAIN || error == ETIMEDOUT ? 0 : error;
+}
+
+static bool is_running(const future_t *f) {
+    return exec__state_of(exec__future_word(f)) == FUTURE_RUNNING;
+}
+
+/* Runs a member here, or something that one has submitted: *ran. An error that ends the wait; *until is how long this
+ * thread may sleep before it looks again. */
+static int help(exec_group_t *g, exec_time *until, bool *ran) {
+    bool patient = *until != EXEC_NEVER;
+    future_t *f = exec__group_find(g, exec__claimable);
+    *ran = false;
+    if (f != NULL) {
+        int error = exec__claim(f, patient);
+        *ran = error == 0 && !exec__claimable(f);
+        if (error == 0 && !*ran)
+            *until = exec__until_patience_ends(*until);
+        future_unref(f);
+        return error;
+    }
+    f = patient ? NULL : exec__group_find(g, is_running);
+    if (f != NULL) {
+        *ran = exec__claim_descendant(f);
+        future_unref(f);
+    }
+    return 0;
+}
+
+static bool spin(const exec_group_t *g, enum goal goal) {
+    for (int i = 0; i < SPINS; i++) {
+        if (is_reached(g, goal))
+            return true;
+        exec__pause();
+    }
+    return false;
+}
+
+/* Waits for a while: 0 when there is reason to look again, or an error that ends the wait. */
+static int wait_a_while(exec_group_t *g, enum goal goal, exec_time deadline, enum exec__sleep_kind kind) {
+    exec_time until = deadline;
+    if (is_late(g))
+        exec__group_stop(g, ETIMEDOUT);
+    else if (g->deadline < until)
+        until = g->deadline;
+    if (exec__seated_in(&g->ex->pool)) {
+        bool ran;
+        int error = help(g, &until, &ran);
+        if (error != 0 || ran)
+            return error;
+    }
+    return spin(g, goal) ? 0 : sleep_for(g, goal, until, kind);
+}
+
+bool exec__called_by_member(const exec_group_t *g) {
+    if (exec__in_callback_of(g))
+        return true;
+    for (const struct exec__frame *frame = exec__self.frame; frame != NULL; frame = frame->below)
+        if (frame->task != NULL && exec__group_of(frame->task) == g)
+            return true;
+    return false;
+}
+
+static int wait_for(exec_group_t *g, enum goal goal, exec_time deadline) {
+    while (!is_reached(g, goal)) {
+        if (exec__called_by_member(g))
+            return EDEADLK;
+        if (deadline != EXEC_NEVER && exec_now() >= deadline)
+            return ETIMEDOUT;
+        int error = wait_a_while(g, goal, deadline, exec__sleep_kind_here());
+        if (error != 0)
+            return error;
+    }
+    return 0;
+}
+
+static int outcome(exec_group_t *g) {
+    pthread_mutex_lock(&g->lock);
+    int error = g->error != 0 ? g->error : g->some_cancelled ? ECANCELED : 0;
+    if (g->policy == EXEC_FIRST)
+        error = g->some_done ? 0 : error != 0 ? error : ENODATA;
+    pthread_mutex_unlock(&g->lock);
+    return error;
+}
+
+int exec_group_wait(exec_group_t *g, exec_time deadline) {
+    int error = check(g);
+    if (error == 0)
+        error = wait_for(g, THE_OUTCOME, deadline);
+    return error != 0 ? error : outcome(g);
+}
+
+/* --- next --- */
+
+static future_t *take_first(exec_group_t *g) {
+    if (atomic_load_explicit(&g->first, memory_order_relaxed) != NULL)
+        return atomic_exchange(&g->first, NULL);
+    return exec__finished_take(&g->finished);
+}
+
+/* The descriptor is readable as long as there is something to take. */
+static void drain_fd(exec_group_t *g) {
+    int fd = atomic_load(&g->fd);
+    if (fd < 0)
+        return;
+    uint64_t count;
+    int saved = errno;
+    ssize_t done = read(fd, &count, sizeof count);
+    exec__finished_show(&g->finished); /* who puts one now finds that it is the next, or is seen here */
+    if (has_finished_one(g))
+        done = write(fd, &(uint64_t){1}, sizeof(uint64_t));
+    (void)done;
+    errno = saved;
+}
+
+static future_t *take(exec_group_t *g) {
+    for (int i = 0; atomic_exchange_explicit(&g->taking, true, memory_order_acquire); i++)
+        if (i < SPINS)
+            exec__pause();
+        else
+            sched_yield();
+    future_t *f = take_first(g);
+    if (f != NULL)
+        atomic_store_explicit(&g->handed, atomic_load_explicit(&g->handed, memory_order_relaxed) + 1,
+                              memory_order_release);
+    drain_fd(g);
+    atomic_store_explicit(&g->taking, false, memory_order_release); /* pairs with the acquire above */
+    if (f != NULL)
+        exec__future_settle(f); /* it is about to become final */
+    return f;
+}
+
+int exec_group_next(exec_group_t *g, exec_time deadline, future_t **out) {
+    int error = check(g);
+    if (error == 0 && out == NULL)
+        error = EINVAL;
+    while (error == 0) {
+        future_t *f = take(g);
+        if (f != NULL) {
+            *out = f;
+            return 0;
+        }
+        if (exec__group_emptied(g))
+            return ENODATA;
+        if (deadline != EXEC_NEVER && exec_now() >= deadline)
+            return ETIMEDOUT;
+        error = wait_a_while(g, A_MEMBER, deadline, exec__sleep_kind_here());
+    }
+    return error;
+}
+
+/* --- the descriptor --- */
+
+int exec_group_fd(exec_group_t *g, int *fd) {
+    int error = check(g);
+    if (error == 0 && fd == NULL)
+        error = EINVAL;
+    if (error != 0)
+        return error;
+    int saved = errno;
+    pthread_mutex_lock(&g->lock);
+    if (atomic_load(&g->fd) < 0) {
+        int made = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (made < 0)
+            error = errno;
+        else
+            atomic_store(&g->fd, made);
+        if (made >= 0 && has_finished_one(g)) {
+            ssize_t written = write(made, &(uint64_t){1}, sizeof(uint64_t));
+            (void)written;
+        }
+    }
+    if (error == 0)
+        *fd = atomic_load(&g->fd);
+    pthread_mutex_unlock(&g->lock);
+    errno = saved;
+    return error;
+}
+
+/* --- close --- */
+
+/* A member that this thread would have to run, and lacks the stack for: if nobody else is there for it, it fails. */
+static void fail_unrunnable(exec_group_t *g) {
+    if (exec__pool_has_idle(&g->ex->pool))
+        return;
+    future_t *f = exec__group_find(g, exec__claimable);
+    if (f != NULL)
+        exec__revoke(f, ENOMEM);
+    future_unref(f);
+}
+
+static void wait_out(exec_group_t *g) {
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    enum exec__sleep_kind kind = exec__self.frame != NULL ? EXEC__SLEEPS_CLOSING : EXEC__SLEEPS_FREELY;
+    while (!exec__group_ended(g))
+        if (wait_a_while(g, THE_END, EXEC_NEVER, kind) != 0) {
+            fail_unrunnable(g);
+            sched_yield();
+        }
+    pthread_setcancelstate(state, NULL);
+}
+
+static void unref_rest(exec_group_t *g) {
+    future_t *f;
+    while ((f = take(g)) != NULL)
+        future_unref(f);
+}
+
+static void free_group(exec_group_t *g) {
+    int fd = atomic_load(&g->fd);
+    if (fd >= 0) {
+        int saved = errno;
+        close(fd);
+        errno = saved;
+    }
+    exec__finished_fini(&g->finished);
+    exec__slots_fini(g);
+    free(g);
+}
+
+int exec_group_close(exec_group_t *g) {
+    int error = check(g);
+    if (error == EOWNERDEAD) { /* what other threads may have held when they ceased to be is left alone */
+        if (g->scope.owner != NULL)
+            atomic_fetch_sub(&g->scope.owner->scopes, 1);
+        free_group(g);
+    }
+    if (error == 0 && exec__called_by_member(g))
+        error = EDEADLK;
+    if (error != 0)
+        return error;
+    wait_out(g);
+    exec__scope_close(&g->scope);
+    error = outcome(g);
+    unref_rest(g);
+    pthread_mutex_destroy(&g->lock);
+    free_group(g);
+    return error;
+}

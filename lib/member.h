@@ -1,0 +1,157 @@
+/* member.h - a group as its members see it: where they are kept, and what they do when they finish. See member.c. */
+#ifndef EXEC__MEMBER_H
+#define EXEC__MEMBER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <exec/group.h>
+
+#include "finished.h"
+#include "future.h"
+#include "scope.h"
+#include "sync.h"
+
+struct exec__hold;
+
+enum { EXEC__SLOTS = (EXEC__SLOTS_BYTES - 3 * sizeof(void *)) / sizeof(uintptr_t) };
+
+/* Where the members that have not finished are. Blocks of slots form a ring, in the order in which they are filled. */
+struct exec__slots {
+    struct exec_group *group;          /* r/o after init; first: see future.h */
+    struct exec__slots *_Atomic next;  /* written under the group's lock */
+    _Atomic size_t from;               /* where to look for a member to run: a hint */
+    _Atomic uintptr_t at[EXEC__SLOTS]; /* a future, with the bit BUSY while somebody looks at it; 0: free */
+};
+
+_Static_assert(sizeof(struct exec__slots) == EXEC__SLOTS_BYTES, "a block of slots is aligned to its size");
+
+struct exec_group {
+    struct exec__scope scope; /* first */
+
+    /* r/o after init */
+    executor_t *ex;
+    unsigned generation; /* of its process (fork.h) */
+    enum exec_group_policy policy;
+    exec_time deadline;
+    size_t max_running;        /* 0: any number */
+    struct exec__slots *slots; /* the first ones; the ring does not change but by more of them */
+
+    /* Changed seldom, read by all. */
+    _Atomic bool cancelled;    /* no more are accepted */
+    _Atomic bool decided;      /* EXEC_FIRST has its success, and the rest are cancelled */
+    _Atomic(future_t *) first; /* with EXEC_FIRST: the first success, until handed out */
+    _Atomic int fd;            /* exec_group_fd()'s, -1: none */
+
+    /* By who submits, mostly. */
+    _Alignas(EXEC__CACHE_LINE) struct exec__slots *_Atomic put_in; /* where to look for a free slot: */
+    _Atomic size_t put_at;                                         /* hints, both */
+    struct exec__slots *_Atomic found_in;                          /* where the last member to run was found: a hint */
+    _Atomic uint64_t entered;                                      /* members there ever were */
+    _Atomic uint64_t pins;                                         /* what else keeps the group from ending */
+
+    /* By who finishes, mostly. */
+    struct exec__finished finished;
+    _Alignas(EXEC__CACHE_LINE) _Atomic uint64_t gone; /* members that have finished, and flags: below */
+
+    /* By who takes those that have finished. */
+    _Alignas(EXEC__CACHE_LINE) _Atomic bool taking; /* somebody is at it: a lock that is held for an instant */
+    _Atomic uint64_t handed;                        /* how many were handed out; written under it, read by all */
+
+    _Alignas(EXEC__CACHE_LINE) pthread_mutex_t lock;
+    int error;                               /* of the first that failed, 0: none; lock, as is the rest */
+    bool some_cancelled, some_done;          /* members have ended like that */
+    size_t running;                          /* members that have room, under max_running */
+    struct exec__hold *waiting, **last_link; /* for room, the oldest first */
+};
+
+/* The word `gone`, from the lowest bit: two flags; at which count those who set the second one want to be woken; and
+ * the count itself. Both counts go round. */
+#define EXEC__WANTS_NEXT UINT64_C(1) /* somebody sleeps until a member has finished, */
+#define EXEC__WANTS_END UINT64_C(2)  /* or until so many have */
+#define EXEC__COUNT UINT64_C(0x7fffffff)
+#define EXEC__WANTED_SHIFT 2
+#define EXEC__GONE_SHIFT 33
+#define EXEC__ONE_GONE (UINT64_C(1) << EXEC__GONE_SHIFT)
+
+static inline uint64_t exec__members_gone(const struct exec_group *g) {
+    return atomic_load(&g->gone) >> EXEC__GONE_SHIFT;
+}
+
+/* How many members have entered since so many were gone, and are not. */
+static inline uint64_t exec__members_since(const struct exec_group *g, uint64_t gone) {
+    return (atomic_load(&g->entered) - gone) & EXEC__COUNT;
+}
+
+/* Nobody is left. Gone is read first, entered last: it is only seen if it was true then. */
+static inline bool exec__group_ended(const struct exec_group *g) {
+    uint64_t gone = exec__members_gone(g);
+    return atomic_load(&g->pins) == 0 && exec__members_since(g, gone) == 0;
+}
+
+/* The same for exec_group_next(): everyone has been handed out. */
+static inline bool exec__group_emptied(const struct exec_group *g) {
+    uint64_t handed = atomic_load(&g->handed);
+    return atomic_load(&g->entered) == handed;
+}
+
+/* What a finishing member still has to do when its future is final. */
+struct exec__farewell {
+    bool room;    /* it makes room for another one */
+    bool decides; /* it cancels the rest */
+};
+
+/* A member's future is about to become final, or has become CANCELLED: hands it to exec_group_next(). */
+struct exec__farewell exec__member_finishes(struct exec_group *g, future_t *f, int error);
+/* It has: the group may be gone after this, and the future, too. */
+void exec__member_leaves(struct exec_group *g, struct exec__farewell farewell);
+
+/* A member that has been started here: sets what its frame has from its group. 0, or why it is not to run. */
+int exec__member_refused(const struct exec_group *g, struct exec__frame *frame);
+
+/* One member more: 0 or ENOMEM; and it was not accepted. */
+int exec__member_makes_room(struct exec_group *g, uint64_t number);
+static inline int exec__member_enters(struct exec_group *g) {
+    uint64_t number = atomic_fetch_add(&g->entered, 1);
+    return exec__finished_has_room(&g->finished, number) ? 0 : exec__member_makes_room(g, number);
+}
+void exec__member_withdraws(struct exec_group *g);
+
+/* Keeps the group from ending, as a member does. */
+void exec__group_pin(struct exec_group *g);
+void exec__group_unpin(struct exec_group *g);
+
+/* Makes a future a member that nobody else knows yet, with room under max_running or without. */
+void exec__member_init(struct exec_group *g, future_t *f, bool in_room);
+bool exec__member_in_room(const future_t *f);
+
+/* Puts a member into a slot: 0 or ENOMEM; takes it out. */
+int exec__slot_put(struct exec_group *g, future_t *f);
+void exec__slot_clear(const future_t *f);
+int exec__slots_init(struct exec_group *g);
+void exec__slots_fini(struct exec_group *g);
+
+/* Visits the members that have not finished; those that come or finish meanwhile may be left out. The visitor must not
+ * block, or finish any. How many. */
+size_t exec__group_each(struct exec_group *g, void (*visit)(future_t *f, void *ctx), void *ctx);
+
+/* One of them for which `is` is true, with a reference; not always the same. NULL: there is none. */
+future_t *exec__group_find(struct exec_group *g, bool (*is)(const future_t *f));
+
+/* Ends members that have not started with this error, and asks the others to stop. */
+void exec__group_stop(struct exec_group *g, int error);
+
+/* Room under max_running: takes it; or, with a hold, waits for it in the group's list. */
+static inline bool exec__room_is_limited(const struct exec_group *g) { /* false for NULL */
+    return g != NULL && g->max_running > 0;
+}
+bool exec__room_take(struct exec_group *g);
+bool exec__room_take_or_wait(struct exec_group *g, struct exec__hold *h);
+/* Waits no longer: true; or somebody has made room for it. */
+bool exec__room_forgo(struct exec_group *g, struct exec__hold *h);
+/* Gives it back, or to the next that waits for it. */
+void exec__room_return(struct exec_group *g);
+
+#endif

@@ -1,0 +1,127 @@
+/* pool.h - an executor's seats: who may work in it, who sleeps, who is woken. See pool.c for the protocol. */
+#ifndef EXEC__POOL_H
+#define EXEC__POOL_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <exec/executor.h>
+
+#include "deque.h"
+#include "future.h"
+#include "queue.h"
+#include "timer.h"
+
+#define EXEC__MAX_WORKERS 8000u /* has to fit into a field of pool.idle */
+
+/* A place to work in an executor, with the deque that goes with it. Who holds it is its owner. */
+struct exec__seat {
+    struct exec__deque deque;
+    struct exec__pool *pool; /* r/o after init, as is index */
+    unsigned index;
+    unsigned picks;           /* tasks taken from here; owner */
+    uint32_t random;          /* for the choice of a victim; owner */
+    _Atomic(future_t *) base; /* what runs in it (claim.c), NULL: nothing; written by the owner, as is floor */
+    _Atomic int64_t floor;    /* the deque's bottom at that time */
+    _Atomic unsigned below;   /* the next free seat's index + 1, 0: none; written by who frees it, guarded by the tag */
+};
+
+/* A worker's thread on its way: until it has called on_start; until its starter has seen that. */
+enum exec__worker_state { EXEC__STARTING, EXEC__STARTED, EXEC__START_FAILED, EXEC__SEEN };
+
+struct exec__worker {
+    pthread_t thread; /* pool.lock, as are the next three; the first thread of the worker's or the last */
+    enum exec__worker_state state;
+    int start_error;
+    bool replaces;  /* its predecessor is still in `thread` as it starts */
+    unsigned index; /* r/o after init, as is pool */
+    struct exec__pool *pool;
+    struct exec__seat *seat; /* where a thread that starts sits down; handed over by pthread_create() */
+};
+
+struct exec__hold;
+
+struct exec__pool {
+    /* Never set back, so that who comes late can look at it (exec__pool_enter()). */
+    _Alignas(EXEC__CACHE_LINE) _Atomic unsigned visitors;
+
+    /* r/o after init */
+    _Alignas(EXEC__CACHE_LINE) struct exec__seat *seats;
+    struct exec__worker *workers;
+    unsigned n; /* of each */
+    unsigned search_limit;
+    unsigned generation; /* of its process (fork.h) */
+    bool own_threads;    /* its tasks may run on its workers only */
+    executor_opts opts;  /* name and cpus are its own copies */
+
+    _Alignas(EXEC__CACHE_LINE) _Atomic uint64_t idle; /* the free seats, and who searches: pool.c */
+    sem_t wake;
+
+    _Alignas(EXEC__CACHE_LINE) _Atomic bool closed; /* shut down */
+    _Atomic bool discarding;                        /* by EXECUTOR_DISCARD */
+
+    struct exec_queue queue;
+    struct exec__timers timers;
+
+    _Atomic size_t held;          /* tasks that were accepted and must not start yet (hold.c) */
+    struct exec__hold *holds;     /* those; monitor */
+    _Atomic uint64_t inbox_state; /* of the inbox; written under lock, read by all: pool.c */
+    future_t *inbox, *inbox_last; /* tasks that came from outside and past the queue, oldest first; lock */
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* predicates: a worker has started; left == 0; reaped */
+    unsigned threads;       /* that have not left; lock, as is reaping */
+    enum { EXEC__UNREAPED, EXEC__REAPING, EXEC__REAPED } reaping;
+};
+
+/* Makes the seats, all held, for n workers to sit down in. The rest of the pool is set already. 0 or an error. */
+int exec__seats_init(struct exec__pool *p);
+void exec__seats_fini(struct exec__pool *p);
+
+/* After work was added, or the pool was closed: wakes a worker if none searches. Async-signal-safe. */
+void exec__pool_wake(struct exec__pool *p);
+
+/* Something has been put somewhere and not been taken. Sequentially consistent. */
+bool exec__pool_has_work(const struct exec__pool *p);
+
+/* Keeps the pool from ending, as a task that is held does: false, it has been shut down, and may have ended before.
+ * Either way it must be let go again, by a thread that knows the pool to be there. */
+bool exec__pool_hold(struct exec__pool *p);
+void exec__pool_let_go(struct exec__pool *p);
+
+/* The inbox, for tasks whose submitter cannot wait for room: those that were held (hold.c). Puts one there, with its
+ * entry's reference. Takes the oldest one, when all that was in the queue before it has been taken, or in any case. */
+void exec__inbox_put(struct exec__pool *p, future_t *f);
+future_t *exec__inbox_take(struct exec__pool *p, bool in_any_case);
+
+/* Ends a PENDING task, wherever it lies, without running it (exec__future_revoke()): false, when it is PENDING no more.
+ * */
+bool exec__revoke(future_t *f, int error);
+/* One that was revoked (exec__future_revoke()), in a pool that cannot end meanwhile: what follows from that. */
+void exec__revoked(future_t *f, int error);
+
+/* A worker without work: may it search, rather than sleep at once? If so, it counts until it ends its search. */
+bool exec__search_begin(struct exec__pool *p);
+/* It has found a task: passes on the duty to look for more. */
+void exec__search_end(struct exec__pool *p);
+
+/* A worker that has nothing to do gives up its seat (and its search), and sleeps until it has another one and searches
+ * again, or until everything is over: NULL. */
+struct exec__seat *exec__pool_park(struct exec__pool *p, struct exec__seat *seat, bool searching);
+
+/* A thread from outside takes the seat of an idle worker, and gives it back. NULL: none is idle. */
+struct exec__seat *exec__seat_borrow(struct exec__pool *p);
+void exec__seat_return(struct exec__pool *p, struct exec__seat *seat);
+
+/* Is there a seat in which nothing runs, whether its worker sleeps, searches, or is about to? */
+bool exec__pool_has_idle(const struct exec__pool *p);
+
+/* The pool of a task, for a thread that has no seat in it: not freed until exec__pool_leave(). NULL: the task is no
+ * longer PENDING, and its pool may be gone. */
+struct exec__pool *exec__pool_enter(const future_t *f);
+void exec__pool_leave(struct exec__pool *p);
+
+#endif

@@ -1,0 +1,41 @@
+/* sync.h - thin wrappers over pthreads: the monotonic condition variable, and what spinning needs. */
+#ifndef EXEC__SYNC_H
+#define EXEC__SYNC_H
+
+#include <pthread.h>
+#include <stddef.h>
+#include <time.h>
+
+#include <exec/time.h>
+
+#define EXEC__CACHE_LINE 64
+
+/* What the thing that is pointed to is part of: the `type` whose `member` it is. */
+#define EXEC__WHOLE(part, type, member) ((type *)(void *)((char *)(part)-offsetof(type, member)))
+
+/* A condition variable that measures its deadlines on CLOCK_MONOTONIC. 0, or what pthread_cond_init() says. */
+int exec__cond_init(pthread_cond_t *cond);
+
+/* Waits until woken, spuriously too, or until the deadline: 0 or ETIMEDOUT. The caller holds the mutex and checks its
+ * predicate in a loop. A cancellation point. */
+int exec__cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, exec_time deadline);
+
+struct timespec exec__timespec(exec_time t);
+
+/* From now on the thread's sleeps end when they are over, not up to 50 us later, the default (prctl(2),
+ * PR_SET_TIMERSLACK). */
+void exec__sleep_exactly(void);
+
+/* For pthread_cleanup_push(): unlocks the mutex it is given. */
+void exec__unlock(void *mutex);
+
+/* Tells the processor that this is a loop that waits for another one. */
+static inline void exec__pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+#endif
