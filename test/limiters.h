@@ -5,7 +5,7 @@
 
 #include "groups.h"
 
-#include "clock.h"
+#include "timer.h"
 
 #define HOUR EXEC_SEC(3600)
 
