@@ -35,7 +35,7 @@ static int run_watched(struct loop *loop, const struct watched *fds) {
         int n = epoll_wait(fds->epoll, events, EVENTS, -1);
         if (n < 0 && errno != EINTR)
             return errno;
-        exec_time began = exec_now();
+        loop_begin_turn(loop);
         for (int i = 0; i < n; i++) {
             if (events[i].data.fd == fds->timer)
                 on_timer(loop, fds->timer);
@@ -44,7 +44,7 @@ static int run_watched(struct loop *loop, const struct watched *fds) {
             else
                 on_all_done(loop, fds);
         }
-        loop_note_turn(loop, began);
+        loop_end_turn(loop);
     }
     return 0;
 }

@@ -18,13 +18,12 @@ struct watched {
 
 /* GLib's poll function is given no pointer of ours. */
 static struct loop *timed_loop;
-static exec_time turn_began;
 
 static gint timed_poll(GPollFD *fds, guint n, gint timeout) {
-    if (turn_began != 0)
-        loop_note_turn(timed_loop, turn_began);
+    if (timed_loop->turn_began != 0)
+        loop_end_turn(timed_loop);
     gint ready = g_poll(fds, n, timeout);
-    turn_began = exec_now();
+    loop_begin_turn(timed_loop);
     return ready;
 }
 
