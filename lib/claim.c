@@ -39,7 +39,7 @@ bool exec__claimable(const future_t *f) {
 }
 
 /* Where this thread's stack has too little room left for another task. */
-static char *find_stack_floor(void) {
+EXEC__SELDOM static char *find_stack_floor(void) {
     pthread_attr_t attr;
     void *lowest;
     size_t size;
@@ -85,21 +85,35 @@ static bool start_past_entry(struct exec__pool *p, future_t *f) {
     return true;
 }
 
+/* Starts the newest task of this thread's own deque, if that is the one: its entry goes with it. *started, or somebody
+ * else has. */
+static inline bool start_newest(struct exec__seat *seat, future_t *f, bool *started) {
+    if (!exec__deque_reach(&seat->deque, f))
+        return false;
+    *started = exec__future_start(f);
+    if (!*started)
+        atomic_fetch_add(&seat->deque.bottom, 0); /* it may not have come to a compare-and-swap: deque.c */
+    return exec__deque_grasp(&seat->deque);
+}
+
 static int run_in_seat(struct exec__seat *seat, future_t *f) {
+    bool started = false;
     if (stack_is_short())
         return ENOMEM;
-    bool own = exec__deque_take(&seat->deque, f);
-    if (!(own ? exec__future_start(f) : start_past_entry(seat->pool, f))) {
+    bool own = start_newest(seat, f, &started);
+    if (!own && !started)
+        started = start_past_entry(seat->pool, f);
+    if (!started) {
         if (own)
             exec__future_release(f, 1); /* the entry's */
         return 0;
     }
-    int saved = errno;
+    int *error = &errno, saved = *error;
     if (own)
         exec__task_run(f, &seat->pool->discarding, 1);
     else
         exec__seat_run(seat, f, 0);
-    errno = saved;
+    *error = saved;
     return 0;
 }
 
@@ -112,12 +126,13 @@ static void run_in_borrowed(struct exec__seat *seat, future_t *f) {
     errno = saved;
 }
 
-static void run_from_outside(future_t *f) {
+/* 0, whether or not it did. */
+EXEC__SELDOM static int run_from_outside(future_t *f) {
     if (!(exec__future_word(f) & EXEC__RUNS_ANYWHERE) || stack_is_short())
-        return;
+        return 0;
     struct exec__pool *p = exec__pool_enter(f);
     if (p == NULL)
-        return;
+        return 0;
     struct exec__seat *seat = exec__seat_borrow(p);
     bool started = seat != NULL && start_past_entry(p, f);
     if (started)
@@ -125,17 +140,16 @@ static void run_from_outside(future_t *f) {
     if (seat != NULL)
         exec__seat_return(p, seat);
     exec__pool_leave(p); /* last: once the seat is free, only the visit keeps the pool */
+    return 0;
 }
 
 int exec__claim(future_t *f, bool patient) {
     struct exec__seat *seat = exec__self.seat;
     if (f->pool == NULL || !startable(f))
         return 0;
-    if (seat != NULL && seat->pool == f->pool)
-        return patient && exec__pool_has_idle(f->pool) ? 0 : run_in_seat(seat, f);
-    if (!patient)
-        run_from_outside(f);
-    return 0;
+    if (seat == NULL || seat->pool != f->pool)
+        return patient ? 0 : run_from_outside(f);
+    return patient && exec__pool_has_idle(f->pool) ? 0 : run_in_seat(seat, f);
 }
 
 int exec__claim_starving(future_t *f) {

@@ -10,9 +10,13 @@
  * - push publishes the slot by the store to bottom, which pairs with the thief's load of bottom.
  * - A thief reads top, then bottom, then the slot, and takes the item by a compare-and-swap on top. Since top only
  *   grows, success means that nobody took that item, and so that nobody has written the slot again.
- * - take stores the smaller bottom, then loads top; a thief loads top, then bottom. All four are sequentially
- *   consistent, so of an owner and a thief after the same item at least one sees the other. With two or more items left
- *   the owner needs no more; for the last one both go through the compare-and-swap on top, and one wins.
+ * - The owner stores the smaller bottom (reach), then loads top (grasp); a thief loads top, then bottom. The thief's
+ *   loads are sequentially consistent, and between the owner's two lies a read-modify-write that is, too: of an owner
+ *   and a thief after the same item at least one sees the other. With two or more items left the owner needs no more;
+ *   for the last one both go through the compare-and-swap on top, and one wins. That step is the one that starts the
+ *   task, as a rule (claim.c), which has to be made anyway: on x86 any locked instruction, successful or not, keeps
+ *   stores before it from being passed by loads after it (Intel SDM 3A 8.2.3.9; AMD APM 2, 7.4.2). Elsewhere it may not
+ *   do so for other addresses, and grasp makes one of its own.
  * - grow copies the items into a ring of twice the size. A thief may still read the old one, so it is kept until the
  *   deque goes; all old rings together are smaller than the newest.
  *
@@ -27,12 +31,6 @@
 #include "memory.h"
 
 enum { FIRST_SIZE = 64 };
-
-struct exec__ring {
-    struct exec__ring *older; /* r/o after init */
-    int64_t size;             /* a power of two; r/o after init */
-    void *_Atomic items[];    /* relaxed: ordered by top and bottom */
-};
 
 static struct exec__ring *new_ring(int64_t size, struct exec__ring *older) {
     struct exec__ring *r = exec__calloc(1, sizeof *r + (size_t)size * sizeof r->items[0]);
@@ -51,15 +49,17 @@ static void put_at(struct exec__ring *r, int64_t i, void *item) {
     atomic_store_explicit(&r->items[i & (r->size - 1)], item, memory_order_relaxed);
 }
 
-static struct exec__ring *grow(struct exec__deque *d, int64_t top, int64_t bottom) {
+int exec__deque_grow(struct exec__deque *d) {
+    int64_t top = atomic_load_explicit(&d->top, memory_order_acquire);
+    int64_t bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed);
     struct exec__ring *old = atomic_load_explicit(&d->ring, memory_order_relaxed);
     struct exec__ring *r = new_ring(old->size * 2, old);
     if (r == NULL)
-        return NULL;
+        return ENOMEM;
     for (int64_t i = top; i < bottom; i++)
         put_at(r, i, item_at(old, i));
     atomic_store_explicit(&d->ring, r, memory_order_release); /* pairs with the acquire in steal */
-    return r;
+    return 0;
 }
 
 int exec__deque_init(struct exec__deque *d) {
@@ -78,51 +78,6 @@ void exec__deque_destroy(struct exec__deque *d) {
         older = r->older;
         free(r);
     }
-}
-
-int exec__deque_push(struct exec__deque *d, void *item) {
-    int64_t bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed);
-    int64_t top = atomic_load_explicit(&d->top, memory_order_acquire); /* slots below it are free for reuse */
-    struct exec__ring *r = atomic_load_explicit(&d->ring, memory_order_relaxed);
-    if (bottom - top >= r->size && (r = grow(d, top, bottom)) == NULL)
-        return ENOMEM;
-    put_at(r, bottom, item);
-    atomic_store(&d->bottom, bottom + 1);
-    return 0;
-}
-
-bool exec__deque_take(struct exec__deque *d, const void *item) {
-    int64_t last = atomic_load_explicit(&d->bottom, memory_order_relaxed) - 1;
-    struct exec__ring *r = atomic_load_explicit(&d->ring, memory_order_relaxed);
-    if (last < 0 || item_at(r, last) != item) /* only the owner writes slots: what it reads is what it wrote last */
-        return false;
-    atomic_store(&d->bottom, last);
-    int64_t top = atomic_load(&d->top);
-    if (top < last)
-        return true;
-    bool won = top == last && atomic_compare_exchange_strong(&d->top, &top, last + 1);
-    atomic_store_explicit(&d->bottom, last + 1, memory_order_relaxed);
-    return won;
-}
-
-void *exec__deque_peek(struct exec__deque *d, int64_t *top) {
-    *top = atomic_load(&d->top);
-    if (*top >= atomic_load(&d->bottom))
-        return NULL;
-    return item_at(atomic_load_explicit(&d->ring, memory_order_acquire), *top);
-}
-
-bool exec__deque_steal_at(struct exec__deque *d, int64_t top) {
-    return atomic_compare_exchange_strong(&d->top, &top, top + 1);
-}
-
-void *exec__deque_steal(struct exec__deque *d, bool *lost) {
-    int64_t top;
-    void *item = exec__deque_peek(d, &top);
-    if (item == NULL || exec__deque_steal_at(d, top))
-        return item;
-    *lost = true;
-    return NULL;
 }
 
 bool exec__deque_empty(const struct exec__deque *d) {

@@ -24,6 +24,7 @@
 #include "memory.h"
 #include "plan.h"
 #include "registry.h"
+#include "slab.h"
 #include "task.h"
 #include "worker.h"
 
@@ -147,26 +148,29 @@ unsigned executor_workers(const executor_t *ex) {
     return ex != NULL ? ex->pool.n : 0;
 }
 
-int exec__executor_check(const executor_t *ex) {
-    if (ex == NULL)
-        return EINVAL;
-    return ex->pool.generation == exec__generation_now() ? 0 : EOWNERDEAD;
-}
-
 /* --- submit --- */
 
-static int push_own(struct exec__pool *p, future_t *f) {
-    struct exec__seat *seat = exec__self.seat;
+/* Room for one more in the deque of the seat that this thread holds: 0, or why there is not to be any. */
+static inline int prepare_own(const struct exec__pool *p, struct exec__seat *seat) {
     if (atomic_load_explicit(&p->closed, memory_order_relaxed))
         return ESHUTDOWN;
-    int error = exec__deque_push(&seat->deque, f);
-    if (error != 0)
-        return error;
+    return exec__deque_has_room(&seat->deque) ? 0 : exec__deque_grow(&seat->deque);
+}
+
+static inline void append_own(struct exec__pool *p, struct exec__seat *seat, future_t *f) {
+    exec__deque_append(&seat->deque, f);
     exec__self.stirred = true;
     if (atomic_load(&p->discarding))
         exec__seat_discard(seat);
     exec__pool_wake(p);
-    return 0;
+}
+
+static int push_own(struct exec__pool *p, future_t *f) {
+    struct exec__seat *seat = exec__self.seat;
+    int error = prepare_own(p, seat);
+    if (error == 0)
+        append_own(p, seat, f);
+    return error;
 }
 
 /* Of a task in the queue. */
@@ -242,7 +246,7 @@ static int put_in_queue(struct exec__pool *p, future_t *f, exec_time room_wait) 
 
 /* A task of the executor runs here without a seat: one that its producer, or who waits for it, has run; or this is its
  * timer thread. */
-static bool is_own_without_seat(const struct exec__pool *p) {
+static inline bool is_own_without_seat(const struct exec__pool *p) {
     return (exec__self.frame != NULL || exec__self.timers != NULL) && !exec__seated_in(p) && exec__runs_here(p);
 }
 
@@ -344,24 +348,69 @@ static int submit(struct exec__pool *p, future_t *f, const exec_task_opts *opts,
     return error == 0 || !exec__task_withdraw(p, f, references) ? 0 : error;
 }
 
-int executor_submit(executor_t *ex, exec_fn *fn, void *arg, const exec_task_opts *opts, future_t **out) {
-    int error = exec__executor_check(ex);
-    if (error == 0)
-        error = exec__task_check(fn, opts);
-    if (error != 0)
-        return error;
+static int submit_with(struct exec__pool *p, exec_fn *fn, void *arg, const exec_task_opts *opts, future_t **out) {
     unsigned references = out != NULL ? 2 : 1;
     future_t *f = exec__future_new(fn, arg, opts, references), *before = NULL;
     if (f == NULL)
-        return exec__no_memory(&ex->pool);
+        return exec__no_memory(p);
     if (out != NULL) {
         before = *out;
         *out = f;
     }
-    error = submit(&ex->pool, f, opts, references);
+    int error = submit(p, f, opts, references);
     if (error != 0 && out != NULL)
         *out = before;
     return error;
+}
+
+/* What that comes to for a task without options, by a thread with a seat of the executor; */
+static int submit_own(struct exec__pool *p, exec_fn *fn, void *arg, future_t **out) {
+    struct exec__seat *seat = exec__self.seat;
+    int error = prepare_own(p, seat);
+    if (error != 0)
+        return error;
+    future_t *f = exec__cell_alloc();
+    if (f == NULL)
+        return ENOMEM;
+    exec__future_init(f, p, fn, arg, out != NULL ? 2 : 1);
+    if (out != NULL)
+        *out = f;
+    append_own(p, seat, f);
+    return 0;
+}
+
+/* and by one from outside. */
+static int submit_from_outside(struct exec__pool *p, exec_fn *fn, void *arg, future_t **out) {
+    future_t *f = exec__cell_alloc(), *before = NULL;
+    if (f == NULL)
+        return exec__no_memory(p);
+    exec__future_init(f, p, fn, arg, out != NULL ? 2 : 1);
+    set_flags(p, f, flags_in_queue(p));
+    if (out != NULL) {
+        before = *out;
+        *out = f;
+    }
+    int error = put_in_queue(p, f, 0);
+    if (error == 0)
+        return 0;
+    if (out != NULL)
+        *out = before;
+    exec__cell_free(f);
+    return error;
+}
+
+int executor_submit(executor_t *ex, exec_fn *fn, void *arg, const exec_task_opts *opts, future_t **out) {
+    int error = exec__executor_check(ex);
+    if (error == 0 && (fn == NULL || opts != NULL))
+        error = exec__task_check(fn, opts);
+    if (error != 0)
+        return error;
+    struct exec__pool *p = &ex->pool;
+    if (opts == NULL && exec__seated_in(p))
+        return submit_own(p, fn, arg, out);
+    if (opts == NULL && !is_own_without_seat(p))
+        return submit_from_outside(p, fn, arg, out);
+    return submit_with(p, fn, arg, opts, out);
 }
 
 static int offer(struct exec__pool *p, future_t *f, exec_time unused) {

@@ -2,8 +2,11 @@
 #ifndef EXEC__EXECUTOR_H
 #define EXEC__EXECUTOR_H
 
+#include <errno.h>
+
 #include <exec/executor.h>
 
+#include "fork.h"
 #include "pool.h"
 #include "thread.h"
 
@@ -50,6 +53,10 @@ static inline bool exec__seated_in(const struct exec__pool *p) {
 }
 
 /* EINVAL for NULL, EOWNERDEAD in a forked child, else 0. */
-int exec__executor_check(const executor_t *ex);
+static inline int exec__executor_check(const executor_t *ex) {
+    if (ex == NULL)
+        return EINVAL;
+    return ex->pool.generation == exec__generation_now() ? 0 : EOWNERDEAD;
+}
 
 #endif

@@ -67,15 +67,7 @@ future_t *exec__future_new(exec_fn *fn, void *arg, const exec_task_opts *opts, u
     future_t *f = exec__cell_alloc();
     if (f == NULL)
         return NULL;
-    atomic_init(&f->word, FUTURE_PENDING | references * EXEC__REFERENCE);
-    f->fn = fn;
-    f->arg = arg;
-    atomic_init(&f->value, NULL);
-    f->pool = NULL;
-    f->listeners = NULL;
-    f->extra = 0;
-    f->error = 0;
-    f->generation = exec__generation_now();
+    exec__future_init(f, NULL, fn, arg, references);
     if (needs_extra(opts) && set_options(f, opts) != 0) {
         exec__cell_free(f);
         return NULL;
@@ -100,21 +92,32 @@ void exec__free_result(const future_t *f, void *result) {
     errno = saved;
 }
 
-/* The last reference has gone. */
-static void bury(future_t *f, uint64_t word) {
-    if (exec__state_of(word) == FUTURE_DONE && !(word & EXEC__TAKEN_BY_GET))
-        exec__free_result(f, atomic_load_explicit(&f->value, memory_order_relaxed));
+EXEC__SELDOM static void bury_special(future_t *f, uint64_t word) {
     if (word & EXEC__LISTENED)
         exec__forget_listeners(&f->listeners);
+    if (exec__state_of(word) == FUTURE_DONE && !(word & EXEC__TAKEN_BY_GET))
+        exec__free_result(f, atomic_load_explicit(&f->value, memory_order_relaxed));
     exec__future_discard(f);
 }
 
-void exec__future_release(future_t *f, unsigned references) {
+/* The last reference has gone. */
+static inline void bury(future_t *f, uint64_t word) {
+    if (f->extra == 0 && !(word & EXEC__LISTENED))
+        exec__cell_free(f);
+    else
+        bury_special(f, word);
+}
+
+static inline void release(future_t *f, unsigned references) {
     uint64_t word = exec__future_word(f);
     if (word / EXEC__REFERENCE > references)
         word = atomic_fetch_sub_explicit(&f->word, references * EXEC__REFERENCE, memory_order_acq_rel);
     if (word / EXEC__REFERENCE == references)
         bury(f, word);
+}
+
+void exec__future_release(future_t *f, unsigned references) {
+    release(f, references);
 }
 
 future_t *future_ref(future_t *f) {
@@ -125,7 +128,7 @@ future_t *future_ref(future_t *f) {
 
 void future_unref(future_t *f) {
     if (f != NULL)
-        exec__future_release(f, 1);
+        release(f, 1);
 }
 
 /* --- transitions --- */
@@ -197,14 +200,19 @@ bool exec__future_start_past(future_t *f, bool stale, uint64_t *word) {
     return true;
 }
 
+/* Someone listens; without a reference of this thread's it may be gone after that. */
+EXEC__SELDOM static void tell_and_release(future_t *f, unsigned references) {
+    tell(f);
+    if (references > 0)
+        exec__future_release(f, references);
+}
+
 /* RUNNING becomes final: who waits is told, and the references go. */
-static void conclude(future_t *f, enum future_state to, unsigned references) {
+static inline void conclude(future_t *f, enum future_state to, unsigned references) {
     uint64_t seen;
     move(f, FUTURE_RUNNING, 0, to, references, &seen);
     if (seen & EXEC__LISTENED) {
-        tell(f); /* without a reference of this thread's it may be gone after that */
-        if (references > 0)
-            exec__future_release(f, references);
+        tell_and_release(f, references);
     } else if (references > 0 && seen / EXEC__REFERENCE == references) {
         bury(f, (seen & ~EXEC__STATE) | to);
     }
@@ -232,14 +240,17 @@ static bool runs_again(future_t *f, struct exec__plan *plan, void *value, int er
     if (!exec__plan_goes_on(plan, error))
         return false;
     future_ref(f);
-    bool again = exec__hold_again(f, references);
-    if (again && error == 0)
-        exec__free_result(f, value);
+    bool again = exec__hold_again(f, references, error == 0 ? value : NULL);
     future_unref(f);
     return again;
 }
 
-void exec__future_finish(future_t *f, void *value, int error, unsigned references) {
+static enum future_state final_state(int error) {
+    return error == 0 ? FUTURE_DONE : error == ECANCELED ? FUTURE_CANCELLED : FUTURE_FAILED;
+}
+
+/* One that has something out of the ordinary. */
+EXEC__SELDOM static void finish_special(future_t *f, void *value, int error, unsigned references) {
     bool ran = error >= 0;
     struct exec__plan *plan = exec__plan_of(f);
     if (plan != NULL && ran && runs_again(f, plan, value, error, references))
@@ -248,7 +259,7 @@ void exec__future_finish(future_t *f, void *value, int error, unsigned reference
         references += exec__plan_end(plan);
     if (!ran)
         error = -error;
-    enum future_state to = error == 0 ? FUTURE_DONE : error == ECANCELED ? FUTURE_CANCELLED : FUTURE_FAILED;
+    enum future_state to = final_state(error);
     atomic_store_explicit(&f->value, value, memory_order_relaxed);
     f->error = to == FUTURE_CANCELLED && !ran ? 0 : error;
     struct exec_group *g = exec__group_of(f);
@@ -256,6 +267,16 @@ void exec__future_finish(future_t *f, void *value, int error, unsigned reference
         conclude(f, to, references);
     else
         conclude_member(g, f, to, error, references);
+}
+
+void exec__future_finish(future_t *f, void *value, int error, unsigned references) {
+    if (f->extra != 0) {
+        finish_special(f, value, error, references);
+        return;
+    }
+    atomic_store_explicit(&f->value, value, memory_order_relaxed);
+    f->error = error;
+    conclude(f, final_state(error), references);
 }
 
 bool exec__future_revoke(future_t *f, int error) {

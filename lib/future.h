@@ -95,6 +95,20 @@ static inline struct exec_group *exec__group_of(const future_t *f) {
     return f->extra != 0 ? exec__extra_of(f)->group : NULL;
 }
 
+/* Sets all fields of a PENDING one without options; pool NULL: a promise, as yet. */
+static inline void exec__future_init(future_t *f, struct exec__pool *pool, exec_fn *fn, void *arg,
+                                     unsigned references) {
+    atomic_init(&f->word, FUTURE_PENDING | references * EXEC__REFERENCE);
+    f->fn = fn;
+    f->arg = arg;
+    atomic_init(&f->value, NULL);
+    f->pool = pool;
+    f->listeners = NULL;
+    f->extra = 0;
+    f->error = 0;
+    f->generation = exec__generation_now();
+}
+
 /* A PENDING future with so many references; opts may be NULL. NULL: ENOMEM. */
 future_t *exec__future_new(exec_fn *fn, void *arg, const exec_task_opts *opts, unsigned references);
 /* Gives it what few tasks have, while nobody else knows it. 0 or ENOMEM. */

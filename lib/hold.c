@@ -352,7 +352,7 @@ static void enter_again(struct exec__hold *h) {
     exec__monitor_unlock();
 }
 
-bool exec__hold_again(future_t *f, unsigned references) {
+bool exec__hold_again(future_t *f, unsigned references, void *result) {
     struct exec__hold *h = exec__extra_of(f)->hold;
     struct exec__pool *p = h->pool;
     struct exec_group *g = exec__group_of(f);
@@ -363,6 +363,7 @@ bool exec__hold_again(future_t *f, unsigned references) {
         future_ref(f);
     bool again = exec__future_again(f);
     if (again) {
+        exec__free_result(f, result);
         give_back(h);
         exec__hold_wait(h);
         cancel_if_ending(p, f);

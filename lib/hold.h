@@ -66,9 +66,9 @@ void exec__hold_release(struct exec__hold *h);
 void exec__hold_wait(struct exec__hold *h);
 
 /* A task that this thread runs, and was to finish with so many references, is to run once more when its plan says so:
- * true, and it is no longer this thread's, but for a reference that the caller has besides. False: it was asked to
- * stop, and ends now. */
-bool exec__hold_again(future_t *f, unsigned references);
+ * true, its result has been freed, and it is no longer this thread's, but for a reference that the caller has besides.
+ * False: it was asked to stop, and ends now. */
+bool exec__hold_again(future_t *f, unsigned references, void *result);
 
 /* EXECUTOR_DISCARD: cancels all that the pool holds. */
 void exec__holds_discard(struct exec__pool *p);

@@ -47,17 +47,14 @@
 #include "memory.h"
 #include "thread.h"
 
-/* The word, from the lowest bit: top, free and searching (13 bits each), tag (25). */
-#define FIELD UINT64_C(0x1fff)
+#define FIELD EXEC__FIELD
 #define TOP FIELD
-#define FREE_SHIFT 13
-#define ONE_FREE (UINT64_C(1) << FREE_SHIFT)
-#define SEARCH_SHIFT 26
-#define ONE_SEARCHING (UINT64_C(1) << SEARCH_SHIFT)
+#define ONE_FREE (UINT64_C(1) << EXEC__FREE_SHIFT)
+#define ONE_SEARCHING (UINT64_C(1) << EXEC__SEARCH_SHIFT)
 #define MAX_SEARCHING 8u
 #define WAKE_AT_ONCE 2u
-#define OVER (FIELD << SEARCH_SHIFT) /* as searchers: nobody wakes anybody any more */
-#define ONE_TAG (UINT64_C(1) << 39)
+#define OVER (FIELD << EXEC__SEARCH_SHIFT) /* as searchers: nobody wakes anybody any more */
+#define ONE_TAG (UINT64_C(1) << EXEC__TAG_SHIFT)
 
 _Static_assert(EXEC__MAX_WORKERS < FIELD, "no count of searchers looks like OVER");
 
@@ -66,11 +63,11 @@ static unsigned top_of(uint64_t idle) {
 }
 
 static unsigned free_of(uint64_t idle) {
-    return (unsigned)(idle >> FREE_SHIFT & FIELD);
+    return (unsigned)(idle >> EXEC__FREE_SHIFT & FIELD);
 }
 
 static unsigned searching_of(uint64_t idle) {
-    return (unsigned)(idle >> SEARCH_SHIFT & FIELD);
+    return (unsigned)(idle >> EXEC__SEARCH_SHIFT & FIELD);
 }
 
 /* Takes the top seat off a non-empty stack, and counts so many searchers more. */
@@ -110,7 +107,7 @@ static void wake(struct exec__pool *p, unsigned wanted) {
         }
 }
 
-void exec__pool_wake(struct exec__pool *p) {
+void exec__pool_wake_one(struct exec__pool *p) {
     wake(p, 1);
 }
 

@@ -81,8 +81,20 @@ struct exec__pool {
 int exec__seats_init(struct exec__pool *p);
 void exec__seats_fini(struct exec__pool *p);
 
+/* The word `idle`, from the lowest bit: top, free and searching, a field each, and the tag. */
+#define EXEC__FIELD UINT64_C(0x1fff)
+#define EXEC__FREE_SHIFT 13
+#define EXEC__SEARCH_SHIFT 26
+#define EXEC__TAG_SHIFT 39
+
+void exec__pool_wake_one(struct exec__pool *p);
+
 /* After work was added, or the pool was closed: wakes a worker if none searches. Async-signal-safe. */
-void exec__pool_wake(struct exec__pool *p);
+static inline void exec__pool_wake(struct exec__pool *p) {
+    uint64_t idle = atomic_load(&p->idle);
+    if ((idle & EXEC__FIELD) != 0 && (idle >> EXEC__SEARCH_SHIFT & EXEC__FIELD) == 0)
+        exec__pool_wake_one(p);
+}
 
 /* Something has been put somewhere and not been taken. Sequentially consistent. */
 bool exec__pool_has_work(const struct exec__pool *p);
@@ -96,6 +108,11 @@ void exec__pool_let_go(struct exec__pool *p);
  * entry's reference. Takes the oldest one, when all that was in the queue before it has been taken, or in any case. */
 void exec__inbox_put(struct exec__pool *p, future_t *f);
 future_t *exec__inbox_take(struct exec__pool *p, bool in_any_case);
+
+/* Its state is how many are there; above that, where the end of the queue was when the first one came. */
+static inline bool exec__inbox_is_empty(const struct exec__pool *p) {
+    return (uint32_t)atomic_load(&p->inbox_state) == 0;
+}
 
 /* Ends a PENDING task, wherever it lies, without running it (exec__future_revoke()): false, when it is PENDING no more.
  * */

@@ -102,16 +102,21 @@ static bool sweep(struct exec_queue *q) {
     return n > 0;
 }
 
-/* Whether there is room at this tail; sweeps when only dead items are in the way. */
-static bool has_room(struct exec_queue *q, uint64_t tail) {
-    if (tail - atomic_load_explicit(&q->head_seen, memory_order_relaxed) < q->capacity)
-        return true;
+/* It looks full: looks at what the consumers have taken meanwhile; sweeps when only dead items are in the way. */
+EXEC__SELDOM static bool has_room_now(struct exec_queue *q, uint64_t tail) {
     uint64_t head = position_of(atomic_load(&q->head));
     atomic_store_explicit(&q->head_seen, head, memory_order_relaxed); /* may step back; still at most head */
     int64_t alive = (int64_t)(tail - head) - atomic_load(&q->dead);
     if (alive >= (int64_t)q->capacity)
         return false;
     return (int64_t)(tail - head) < (int64_t)q->nslots || sweep(q);
+}
+
+/* Whether there is room at this tail. */
+static inline bool has_room(struct exec_queue *q, uint64_t tail) {
+    if (tail - atomic_load_explicit(&q->head_seen, memory_order_relaxed) < q->capacity)
+        return true;
+    return has_room_now(q, tail);
 }
 
 int exec__queue_try_put(struct exec_queue *q, void *item) {
@@ -180,9 +185,7 @@ bool exec__queue_empty(const struct exec_queue *q) {
 
 /* --- sleeping --- */
 
-static void wake_one(struct exec_queue *q, struct exec__gate *g) {
-    if (atomic_load(&g->unwoken) == 0)
-        return;
+EXEC__SELDOM static void wake_sleeper(struct exec_queue *q, struct exec__gate *g) {
     pthread_mutex_lock(&q->lock);
     unsigned unwoken = atomic_load_explicit(&g->unwoken, memory_order_relaxed);
     if (unwoken > 0) {
@@ -190,6 +193,11 @@ static void wake_one(struct exec_queue *q, struct exec__gate *g) {
         pthread_cond_signal(&g->cond);
     }
     pthread_mutex_unlock(&q->lock);
+}
+
+static inline void wake_one(struct exec_queue *q, struct exec__gate *g) {
+    if (atomic_load(&g->unwoken) > 0)
+        wake_sleeper(q, g);
 }
 
 struct sleep {

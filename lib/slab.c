@@ -9,8 +9,8 @@
  * Slabs are aligned to their size, which leads from a cell to its slab. Locking: depot.lock guards the depot and the
  * header of every slab; it is held for one batch, and never together with another lock.
  *
- * Built with EXEC_PLAIN_FUTURES, or for AddressSanitizer, each future is an allocation of its own instead, so that
- * tools see each one's life.
+ * Built with EXEC_PLAIN_FUTURES, or for AddressSanitizer, each future is an allocation of its own instead, and no thread
+ * keeps any, so that tools see each one's life.
  */
 #include "slab.h"
 
@@ -20,7 +20,6 @@
 #include <stdlib.h>
 
 #include "memory.h"
-#include "thread.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define EXEC_PLAIN_FUTURES 1
@@ -31,10 +30,6 @@
 #endif
 
 enum { SLAB_BYTES = 256 * 1024, CELLS = SLAB_BYTES / EXEC__CELL_BYTES - 1, BATCH = 64, SPARE_SLABS = 4 };
-
-struct exec__cell {
-    struct exec__cell *next;
-};
 
 struct slab {                  /* the first cell of each slab; depot.lock */
     struct slab *next, **link; /* in depot.slabs, while it has free cells */
@@ -59,12 +54,12 @@ void exec__slab_unlock(void) {
 
 #ifdef EXEC_PLAIN_FUTURES
 
-void *exec__cell_alloc(void) {
+void *exec__cell_fetch(void) {
     return exec__aligned_alloc(EXEC__CELL_BYTES, EXEC__CELL_BYTES);
 }
 
-void exec__cell_free(void *cell) {
-    free(cell);
+void exec__cell_return(struct exec__cell *c) {
+    free(c);
 }
 
 #else
@@ -150,7 +145,7 @@ static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static int key_error;
 
 static void thread_ends(void *self) {
-    ((struct exec__thread *)self)->leaves_cells = false;
+    ((struct exec__thread *)self)->cells_limit = 0;
     give_back(self, 0);
 }
 
@@ -161,13 +156,15 @@ static void make_key(void) {
 /* Arranges that the thread's list goes back to the depot when it ends. */
 static bool register_thread(struct exec__thread *self) {
     pthread_once(&key_once, make_key);
-    self->leaves_cells = key_error == 0 && pthread_setspecific(key, self) == 0;
-    return self->leaves_cells;
+    if (key_error != 0 || pthread_setspecific(key, self) != 0)
+        return false;
+    self->cells_limit = 2 * BATCH;
+    return true;
 }
 
 /* From the depot; the list stays empty when memory is short. */
 static void refill(struct exec__thread *self) {
-    if (!self->leaves_cells && !register_thread(self))
+    if (self->cells_limit == 0 && !register_thread(self))
         return;
     exec__slab_lock();
     if (depot.slabs == NULL) {
@@ -189,33 +186,21 @@ static void refill(struct exec__thread *self) {
     exec__slab_unlock();
 }
 
-void *exec__cell_alloc(void) {
+void *exec__cell_fetch(void) {
     struct exec__thread *self = &exec__self;
-    if (self->cells == NULL)
-        refill(self);
-    struct exec__cell *c = self->cells;
-    if (c == NULL)
-        return NULL;
-    self->cells = c->next;
-    self->ncells--;
-    return c;
+    refill(self);
+    return self->cells != NULL ? exec__cell_alloc() : NULL;
 }
 
-/* The list is long enough to share, or the thread is new here. */
-static void exchange(struct exec__thread *self) {
-    if (!self->leaves_cells && !register_thread(self))
-        give_back(self, 0);
-    else if (self->ncells >= 2 * BATCH)
-        give_back(self, BATCH);
-}
-
-void exec__cell_free(void *cell) {
+/* The list is long enough to share, or the thread is new here; or it cannot have one. */
+void exec__cell_return(struct exec__cell *c) {
     struct exec__thread *self = &exec__self;
-    struct exec__cell *c = cell;
+    bool keeps = self->cells_limit > 0 || register_thread(self);
     c->next = self->cells;
     self->cells = c;
-    if (++self->ncells >= 2 * BATCH || !self->leaves_cells)
-        exchange(self);
+    self->ncells++;
+    if (!keeps || self->ncells >= self->cells_limit)
+        give_back(self, keeps ? BATCH : 0);
 }
 
 #endif

@@ -10,6 +10,9 @@
 
 #define EXEC__CACHE_LINE 64
 
+/* What is seldom called, kept out of the functions that are called all the time. */
+#define EXEC__SELDOM __attribute__((noinline, cold))
+
 /* What the thing that is pointed to is part of: the `type` whose `member` it is. */
 #define EXEC__WHOLE(part, type, member) ((type *)(void *)((char *)(part)-offsetof(type, member)))
 

@@ -128,7 +128,7 @@ static int reason_to_refuse(const future_t *f, struct exec__plan *plan, struct e
 }
 
 /* A deadline, when it has passed, is why a task stopped that was asked to. */
-static int call_special(future_t *f, struct exec__frame *frame, void **value) {
+EXEC__SELDOM static int call_special(future_t *f, struct exec__frame *frame, void **value) {
     struct exec__plan *plan = exec__plan_of(f);
     int error = reason_to_refuse(f, plan, frame);
     if (error != 0) {
@@ -145,15 +145,19 @@ static int call_special(future_t *f, struct exec__frame *frame, void **value) {
     return error;
 }
 
-int exec__task_call(future_t *f, const _Atomic bool *discarding, void **value) {
+static inline int call(future_t *f, const _Atomic bool *discarding, void **value) {
     struct exec__frame frame = {
         .pool = f->pool, .discarding = discarding, .seat = exec__self.seat, .task = f, .deadline = EXEC_NEVER};
     return f->extra != 0 ? call_special(f, &frame, value) : call_in_frame(f, &frame, value);
 }
 
+int exec__task_call(future_t *f, const _Atomic bool *discarding, void **value) {
+    return call(f, discarding, value);
+}
+
 void exec__task_run(future_t *f, const _Atomic bool *discarding, unsigned references) {
     void *value;
-    int error = exec__task_call(f, discarding, &value);
+    int error = call(f, discarding, &value);
     exec__future_finish(f, value, error, references);
 }
 

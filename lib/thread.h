@@ -16,10 +16,10 @@ struct exec__callback;
 struct exec__timers;
 
 struct exec__thread {
-    struct exec__frame *frame; /* the innermost task or map that runs here (task.h), or NULL */
-    struct exec__seat *seat;   /* the place in an executor it works in (worker.h), or NULL */
-    struct exec__cell *cells;  /* its free list of futures (slab.c) */
-    unsigned ncells;
+    struct exec__frame *frame;    /* the innermost task or map that runs here (task.h), or NULL */
+    struct exec__seat *seat;      /* the place in an executor it works in (worker.h), or NULL */
+    struct exec__cell *cells;     /* its free list of futures (slab.c) */
+    unsigned ncells, cells_limit; /* how many there are, and may be; 0 until it is known when the thread ends */
     struct exec__errand *errands, *last_errand; /* to be done when the present one is (notify.c) */
     const struct exec__callback *callback;      /* the innermost one that is being called, or NULL */
     bool at_errands;
@@ -28,7 +28,6 @@ struct exec__thread {
     struct future *released;           /* what it has let go of last, into its own deque (hold.c); */
     unsigned released_on;              /* and the exploration that had passed it last */
     bool stirred;      /* has run or submitted something since it last looked whether others have to know (wait.c) */
-    bool leaves_cells; /* its free list goes back when the thread ends */
     bool was_left;     /* by a task that called pthread_exit() or was cancelled (task.c) */
     char *stack_floor; /* below it there is too little stack for another task (wait.c); NULL: not known yet */
 };

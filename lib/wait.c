@@ -143,7 +143,7 @@ static bool spin(const future_t *f) {
     return false;
 }
 
-static int wait_long(future_t *f, exec_time deadline, enum exec__sleep_kind kind) {
+EXEC__SELDOM static int wait_long(future_t *f, exec_time deadline, enum exec__sleep_kind kind) {
     bool patient = deadline != EXEC_NEVER;
     for (;;) {
         if (finished(f))

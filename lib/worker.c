@@ -109,15 +109,15 @@ static future_t *from_queue(struct exec__pool *p) {
     return NULL;
 }
 
-static future_t *from_inbox(struct exec__pool *p, bool in_any_case) {
+static inline future_t *from_inbox(struct exec__pool *p, bool in_any_case) {
     future_t *f;
-    while ((f = exec__inbox_take(p, in_any_case)) != NULL)
+    while (!exec__inbox_is_empty(p) && (f = exec__inbox_take(p, in_any_case)) != NULL)
         if (exec__entry_accept(p, f))
             return f;
     return NULL;
 }
 
-static future_t *from_deque(struct exec__pool *p, struct exec__deque *d) {
+static inline future_t *from_deque(struct exec__pool *p, struct exec__deque *d) {
     for (;;) {
         bool lost = false;
         future_t *f = exec__deque_steal(d, &lost);
