@@ -15,7 +15,8 @@
  * the base was submitted by it, or by something it submitted and awaits. A thread that waits for that task reads base,
  * floor and the oldest item, then base and floor again, and takes the item only if neither has changed: whoever pushes
  * another task's items has changed one of them before, and the push publishes that. The base is cleared before the task
- * finishes, since afterwards its address may name another one.
+ * finishes, since afterwards its address may name another one. The thread's own seat is left out: what runs at its base
+ * runs beneath the wait, which cannot end.
  */
 #include "claim.h"
 
@@ -226,7 +227,7 @@ bool exec__claim_descendant(const future_t *f) {
         return false;
     struct exec__pool *p = seat->pool;
     for (unsigned i = 0; i < p->n; i++) {
-        future_t *child = take_descendant(&p->seats[i], f);
+        future_t *child = &p->seats[i] != seat ? take_descendant(&p->seats[i], f) : NULL;
         if (child == NULL)
             continue;
         if (nobody_awaits(child) && exec__deque_push(&seat->deque, child) == 0) {

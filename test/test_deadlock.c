@@ -4,6 +4,12 @@
 
 /* ---- itself ---- */
 
+struct nested {
+    executor_t *ex;
+    future_t *self;
+    exec_fn *fn;
+};
+
 static void *await_itself(void *slot) {
     future_t *self = *(future_t **)slot, *done = promise();
     ok(future_resolve(done, NULL, 0));
@@ -29,17 +35,25 @@ TEST(deadlock, a_task_that_waits_for_itself_gets_edeadlk) {
     }
 }
 
+static void *leave_a_child_and_await_itself(void *arg) {
+    const struct nested *here = arg;
+    ok(executor_submit(here->ex, identity, NULL, NULL, NULL));
+    eq_err(future_get(here->self, NULL), EDEADLK);
+    return NULL;
+}
+
+TEST(deadlock, a_task_that_waits_for_itself_gets_edeadlk_with_children_nobody_awaits) {
+    struct nested here = {.ex = pool(1)};
+    ok(executor_submit(here.ex, leave_a_child_and_await_itself, &here, NULL, &here.self));
+    ok(outcome(here.self));
+    executor_destroy(here.ex);
+}
+
 static void *await_what_awaits(void *outer) {
     eq_err(future_get(outer, NULL), EDEADLK);
     eq_err(future_wait(outer, EXEC_NEVER), EDEADLK);
     return NULL;
 }
-
-struct nested {
-    executor_t *ex;
-    future_t *self;
-    exec_fn *fn;
-};
 
 static void *await_one_that_awaits_this(void *arg) {
     const struct nested *here = arg;
