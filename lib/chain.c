@@ -6,8 +6,8 @@
  * so that it stands still, and of the waits that can only end together one comes last and sees the others. It may find
  *
  * - a ring: the way leads back to the thread, by waits that need all of what they wait for. Then none of them could
- *   ever go on, and the wait fails with EDEADLK; or, if it is one that has to be waited out (a map's for its helpers),
- *   another one in the ring does.
+ *   ever go on, and the wait fails with EDEADLK; or, if it is one that has to be waited out (a map's for its helpers, a
+ *   group's close), another one in the ring does; or, if there is none, the first held task in it, which never runs.
  * - a task that has not started, of an executor that the thread itself works for. It is run here: what the thread waits
  *   for waits for it. With a deadline this is so only when no worker is idle. What that task lets go of in turn, and
  *   this exploration has passed on its way, is run next without another look (claim.c), so that a long chain of tasks
@@ -281,30 +281,70 @@ static bool is_stuck_locked(const struct exec__node *self, struct walk *w) {
 
 /* --- the check --- */
 
-/* Another wait in the ring, on the way from us to the one that leads back to us, fails instead. */
-static bool break_ring_locked(const struct exec__node *leads_back) {
-    for (const struct exec__node *node = leads_back; node->parent != NULL; node = node->parent)
+/* Another wait in the ring, on the way from us to the one that leads back to us, fails instead; or, if there is none,
+ * the held task that is nearest to us is to: false, and *doomed is that one, with a reference. */
+static bool break_ring_locked(const struct exec__node *leads_back, future_t **doomed) {
+    const struct exec__node *held = NULL;
+    for (const struct exec__node *node = leads_back; node->parent != NULL; node = node->parent) {
         if (!node->is_hold && as_sleeper(node)->kind == EXEC__SLEEPS_IN_TASK) {
             exec__sleeper_rouse_locked((struct exec__sleeper *)node, EXEC__GIVE_UP);
             return true;
         }
+        held = node->is_hold ? node : held;
+    }
+    if (held != NULL)
+        *doomed = future_ref(as_hold(held)->f);
     return false;
 }
 
 /* There may be several rings, if we wait for several. */
-static int check_rings_locked(struct exec__sleeper *self) {
+static int check_rings_locked(struct exec__sleeper *self, future_t **doomed) {
     if (!needs_all_locked(&self->node))
         return 0;
     struct walk w = explore_locked(&self->node, NEEDS_ALL, NOTHING);
     if (self->kind == EXEC__SLEEPS_IN_TASK)
         return w.leads_back != NULL ? EDEADLK : 0;
-    while (w.leads_back != NULL && break_ring_locked(w.leads_back))
+    while (w.leads_back != NULL && break_ring_locked(w.leads_back, doomed))
         w = explore_locked(&self->node, NEEDS_ALL, NOTHING);
-    return 0;
+    return *doomed != NULL ? EDEADLK : 0;
+}
+
+/* What is to give way when nothing can end: this wait; if it must be waited out, the nearest other one; else the
+ * nearest held task. */
+struct way_out {
+    struct exec__sleeper *wait;
+    const struct exec__hold *hold;
+};
+
+static struct way_out find_way_out_locked(const struct exec__sleeper *self, const struct walk *w) {
+    struct way_out out = {NULL, NULL};
+    for (struct exec__node *node = w->done; node != NULL; node = node->next) { /* the nearest is the last */
+        if (!node->stuck || node == &self->node)
+            continue;
+        if (node->is_hold)
+            out.hold = as_hold(node);
+        else if (as_sleeper(node)->kind == EXEC__SLEEPS_IN_TASK)
+            out.wait = (struct exec__sleeper *)node;
+    }
+    return out;
+}
+
+/* There may be more that are stuck, so it looks again soon. */
+static int take_way_out_locked(struct exec__sleeper *self, const struct way_out *out, future_t **doomed) {
+    if (self->kind == EXEC__SLEEPS_IN_TASK)
+        return EDEADLK;
+    self->impatient = true;
+    if (out->wait != NULL) {
+        exec__sleeper_rouse_locked(out->wait, EXEC__GIVE_UP);
+        return 0;
+    }
+    if (out->hold != NULL)
+        *doomed = future_ref(out->hold->f);
+    return out->hold != NULL ? EDEADLK : 0;
 }
 
 int exec__chain_check_locked(struct exec__sleeper *self, future_t **starving) {
-    int error = check_rings_locked(self);
+    int error = check_rings_locked(self, starving);
     if (error != 0)
         return error;
     struct walk w = explore_locked(&self->node, AWAITS, OURS);
@@ -317,14 +357,15 @@ int exec__chain_check_locked(struct exec__sleeper *self, future_t **starving) {
         return 0;
     }
     if (w.taken == NULL) {
-        w = explore_locked(&self->node, AWAITS_AND_SEATS, NOTHING);
-        if (!is_stuck_locked(&self->node, &w)) {
-            self->impatient = w.unsure;
+        struct walk all = explore_locked(&self->node, AWAITS_AND_SEATS, NOTHING);
+        if (!is_stuck_locked(&self->node, &all)) {
+            self->impatient = all.unsure;
             return 0;
         }
+        const struct way_out out = find_way_out_locked(self, &all);
         w = explore_locked(&self->node, AWAITS, ANYONES);
         if (w.taken == NULL)
-            return self->kind == EXEC__SLEEPS_IN_TASK ? EDEADLK : 0;
+            return take_way_out_locked(self, &out, starving);
     }
     exec__self.exploration = w.exploration;
     *starving = w.taken;

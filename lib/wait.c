@@ -121,9 +121,14 @@ int exec__sleep(const struct exec__awaited *a, exec_time until, enum exec__sleep
     int error = sleep_once(a, until, kind, &starving);
     if (starving == NULL)
         return error;
-    error = exec__claim_starving(starving);
-    if (error == 0)
-        exec__claim_released();
+    if (error == EDEADLK) {
+        exec__revoke(starving, EDEADLK);
+        error = 0;
+    } else {
+        error = exec__claim_starving(starving);
+        if (error == 0)
+            exec__claim_released();
+    }
     future_unref(starving);
     return error != 0 ? error : EAGAIN;
 }

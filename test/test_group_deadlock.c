@@ -221,6 +221,111 @@ TEST(group_deadlock, a_member_that_waits_for_one_that_depends_on_it_gets_edeadlk
         }
 }
 
+/* A task that closes a group with a member that depends on the task. */
+struct heir {
+    executor_t *ex;
+    future_t *owner;
+    struct gate known;
+    size_t limit; /* of a group around the owner; 0: there is none */
+    exec_group_t *around;
+    atomic_int dropped;
+    int of_close, of_heir;
+};
+
+static void *close_over_an_heir(void *arg) {
+    struct heir *here = arg;
+    gate_wait(&here->known);
+    exec_group_t *g = group(here->ex);
+    exec_task_opts opts = {.after = &here->owner, .nafter = 1, .drop = count_drop};
+    future_t *f = member_opts(g, must_not_run, &here->dropped, &opts);
+    eq_err(exec_group_wait(g, EXEC_NEVER), EDEADLK);
+    here->of_close = exec_group_close(g);
+    here->of_heir = outcome(f);
+    return NULL;
+}
+
+static void check_heir(const struct heir *here) {
+    eq_err(here->of_close, EDEADLK);
+    eq_err(here->of_heir, EDEADLK);
+    eq_int(atomic_load(&here->dropped), 1);
+}
+
+TEST(group_deadlock, a_member_that_depends_on_the_task_that_closes_its_group_fails) {
+    for (unsigned workers = 1; workers <= 2; workers++) {
+        struct heir here = {.ex = pool(workers), .known = GATE(1)};
+        here.owner = submit(here.ex, close_over_an_heir, &here);
+        gate_open(&here.known);
+        await_elsewhere(here.owner);
+        ok(outcome(here.owner));
+        check_heir(&here);
+        executor_destroy(here.ex);
+    }
+}
+
+/* The owner has the only room of a group, the one its member depends on waits for that room. */
+static void *close_over_who_depends_on_one_without_room(void *arg) {
+    struct heir *here = arg;
+    here->owner = member(here->around, identity, here);
+    future_t *next = here->owner;
+    close_over_an_heir(here);
+    check(!future_done(next));
+    return NULL;
+}
+
+TEST(group_deadlock, a_member_that_depends_on_one_that_waits_for_the_room_of_the_closer_fails) {
+    for (unsigned workers = 1; workers <= 2; workers++) {
+        struct heir here = {.ex = pool(workers), .known = GATE(1)};
+        here.around = group_of(here.ex, (exec_group_opts){.max_running = 1});
+        gate_open(&here.known);
+        join(here.around, close_over_who_depends_on_one_without_room, &here);
+        ok(exec_group_close(here.around));
+        ok(outcome(here.owner));
+        check_heir(&here);
+        executor_destroy(here.ex);
+    }
+}
+
+/* A member that is asleep in a wait for any of two, both of which depend on the owner, by when the owner closes. */
+struct any_heir {
+    executor_t *ex;
+    future_t *owner, *heirs[2];
+    struct gate known;
+    struct gate asleep;
+    int error;
+};
+
+static void *await_any_heir(void *arg) {
+    struct any_heir *here = arg;
+    gate_open(&here->asleep);
+    here->error = exec_wait(here->heirs, 2, 1, EXEC_NEVER);
+    return NULL;
+}
+
+static void *close_over_one_that_awaits_any_heir(void *arg) {
+    struct any_heir *here = arg;
+    gate_wait(&here->known);
+    exec_group_t *g = group(here->ex);
+    for (int i = 0; i < 2; i++)
+        here->heirs[i] = submit_opts(here->ex, identity, NULL, &(exec_task_opts){.after = &here->owner, .nafter = 1});
+    join(g, await_any_heir, here);
+    gate_wait(&here->asleep);
+    eq_err(exec_sleep(EXEC_MS(10)), 0); /* likely to be asleep now; either order must end */
+    ok(exec_group_close(g));
+    return NULL;
+}
+
+TEST(group_deadlock, a_member_that_waits_for_any_of_what_depends_on_the_closer_gets_edeadlk) {
+    struct any_heir here = {.ex = pool(2), .known = GATE(1), .asleep = GATE(1)};
+    here.owner = submit(here.ex, close_over_one_that_awaits_any_heir, &here);
+    gate_open(&here.known);
+    await_elsewhere(here.owner);
+    ok(outcome(here.owner));
+    eq_err(here.error, EDEADLK);
+    for (int i = 0; i < 2; i++)
+        ok(outcome(here.heirs[i]));
+    executor_destroy(here.ex);
+}
+
 /* ---- what is no deadlock ---- */
 
 static void *await_it(void *f) {
