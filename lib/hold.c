@@ -347,7 +347,6 @@ static void enter_again(struct exec__hold *h) {
     exec__pool_hold(h->pool);
     exec__monitor_lock();
     h->decided = true;
-    h->discarded = false;
     enter_pool_locked(h);
     exec__monitor_unlock();
 }
@@ -389,22 +388,28 @@ static bool is_schedule(const struct exec__hold *h) {
     return h->plan != NULL && exec__plan_is_schedule(h->plan);
 }
 
-/* One that has not been looked at, with a reference to its future. */
-static future_t *next_to_discard(struct exec__pool *p, bool (*is)(const struct exec__hold *h)) {
+/* All that have not been found before, each with a reference to its future. */
+static struct exec__hold *find_to_discard(struct exec__pool *p, bool (*is)(const struct exec__hold *h)) {
+    struct exec__hold *found = NULL;
     exec__monitor_lock();
-    struct exec__hold *h = p->holds;
-    while (h != NULL && (h->discarded || !is(h)))
-        h = h->next;
-    if (h != NULL)
+    for (struct exec__hold *h = p->holds; h != NULL; h = h->next) {
+        if (h->discarded || !is(h))
+            continue;
         h->discarded = true;
-    future_t *f = h != NULL ? future_ref(h->f) : NULL;
+        h->next_discarded = found;
+        found = h;
+        future_ref(h->f);
+    }
     exec__monitor_unlock();
-    return f;
+    return found;
 }
 
+/* One that comes to run meanwhile and is held again cancels itself then, as what is held later does. */
 static void discard(struct exec__pool *p, bool (*is)(const struct exec__hold *h)) {
-    future_t *f;
-    while ((f = next_to_discard(p, is)) != NULL) {
+    struct exec__hold *h = find_to_discard(p, is);
+    while (h != NULL) {
+        future_t *f = h->f;
+        h = h->next_discarded;
         exec__revoke(f, ECANCELED);
         future_unref(f);
     }

@@ -22,17 +22,18 @@ struct exec__plan;
 struct exec__hold {
     struct exec__node node; /* first */
     struct exec__errand errand;
-    future_t *f;                      /* r/o after init; the reference that the task's entry will have */
-    struct exec__pool *pool;          /* r/o after init, as is the next */
-    struct exec__plan *plan;          /* its times (plan.c), or NULL */
-    bool decided;                     /* monitor, as are the next four: nobody need be waited for any more */
-    int error;                        /* of the one that failed */
-    size_t left;                      /* how many have not finished */
-    struct exec__hold *next, **link;  /* in pool.holds */
-    bool discarded;                   /* it was found there to be cancelled */
-    struct exec__hold *next_for_room; /* waiting in a group; its lock, as is the next */
-    struct exec__hold **room_link;    /* NULL: not waiting; */
-    _Atomic bool waits_for_room;      /* the same, for who looks for rings of waits */
+    future_t *f;                       /* r/o after init; the reference that the task's entry will have */
+    struct exec__pool *pool;           /* r/o after init, as is the next */
+    struct exec__plan *plan;           /* its times (plan.c), or NULL */
+    bool decided;                      /* monitor, as are the next four: nobody need be waited for any more */
+    int error;                         /* of the one that failed */
+    size_t left;                       /* how many have not finished */
+    struct exec__hold *next, **link;   /* in pool.holds */
+    bool discarded;                    /* it was found there to be cancelled; stays so */
+    struct exec__hold *next_discarded; /* by who has found it */
+    struct exec__hold *next_for_room;  /* waiting in a group; its lock, as is the next */
+    struct exec__hold **room_link;     /* NULL: not waiting; */
+    _Atomic bool waits_for_room;       /* the same, for who looks for rings of waits */
     size_t n;
     struct exec__need needs[];
 };

@@ -146,6 +146,27 @@ TEST(schedule, a_delayed_task_can_be_cancelled) {
     eq_int(atomic_load(&drops), 3);
 }
 
+/* What a drain does to each schedule must not take longer for each of the others: it is far less than a submit. */
+TEST(schedule, a_drain_ends_many_schedules_among_many_delayed_tasks_without_looking_at_each_for_each) {
+    enum { MANY = 20000, FACTOR = 5 };
+    executor_t *ex = pool(1);
+    const exec_task_opts later = {.delay = EXEC_SEC(3600)}, schedule = {.delay = EXEC_SEC(3600), .every = EXEC_SEC(1)};
+    exec_time began = exec_now();
+    future_t *first = submit_opts(ex, must_not_run, NULL, &schedule);
+    for (int i = 1; i < MANY; i++)
+        ok(executor_submit(ex, must_not_run, NULL, &schedule, NULL));
+    future_t *last = submit_opts(ex, must_not_run, NULL, &schedule);
+    for (int i = 0; i < MANY; i++)
+        ok(executor_submit(ex, must_not_run, NULL, &later, NULL));
+    exec_time drained = exec_now();
+    ok(executor_shutdown(ex, EXECUTOR_DRAIN));
+    eq_err(outcome(first), ECANCELED);
+    eq_err(outcome(last), ECANCELED);
+    check(exec_now() - drained < FACTOR * (drained - began));
+    ok(executor_shutdown(ex, EXECUTOR_DISCARD));
+    executor_destroy(ex);
+}
+
 TEST(schedule, a_drained_executor_waits_for_delayed_tasks_and_a_discarded_one_cancels_them) {
     atomic_int ran = 0, drops = 0;
     executor_t *ex = pool(1);
