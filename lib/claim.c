@@ -8,7 +8,8 @@
  * - While the awaited task runs elsewhere, what it has submitted, and somebody has a future of, may be run here
  *   meanwhile (Wagner and Calder, "Leapfrogging", PPoPP 1993). What nobody has one of is only moved here.
  *
- * Who makes a task RUNNING runs it; its entry in the queue or a deque stays behind, dead, and does not count.
+ * Who makes a task RUNNING runs it; its entry in the queue or a deque stays behind, dead, and does not count. (One in a
+ * lane is taken out.)
  *
  * Descendants. A seat names the task at its base: the last one begun there that was not taken from the new end of its
  * own deque; and the deque's floor, where its bottom was at that time. What lies above the floor while the task is at
@@ -75,7 +76,8 @@ void exec__seat_run(struct exec__seat *seat, future_t *f, unsigned references) {
     exec__future_finish(f, value, error, references);
 }
 
-/* Starts a task past its entry, which stays behind, dead, and is not counted any longer. */
+/* Starts a task past its entry, which stays behind, dead, and is not counted any longer; or is taken out of its lane.
+ * */
 static bool start_past_entry(struct exec__pool *p, future_t *f) {
     const struct exec__plan *plan = exec__plan_of(f);
     uint64_t word;
@@ -83,6 +85,8 @@ static bool start_past_entry(struct exec__pool *p, future_t *f) {
         return false;
     if (word & EXEC__QUEUED)
         exec__queue_forget(&p->queue);
+    if (word & EXEC__LANE)
+        exec__lanes_forget(&p->lanes, f);
     return true;
 }
 

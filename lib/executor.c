@@ -1,13 +1,9 @@
-/* executor.c - admits tasks: create, submit, shut down, join, destroy.
+/* executor.c - an executor's life: create, shut down, join, destroy.
  *
- * A submit from a thread that holds a seat of the executor goes to that seat's deque and never waits; any other goes to
- * the bounded queue, by the executor's policy. The queue's closed bit decides between a submit and a shutdown: the task
- * was either put before, and is finished, or is refused. A task's own submissions look at pool.closed; one that slips
- * in beside the shutdown lies in the deque of a seat that is held, whose holder cannot leave it behind.
- *
- * EXECUTOR_DISCARD sets pool.discarding, closes, then cancels what lies in the queue and the deques. Whoever pushes
- * onto a deque looks at the flag afterwards and cancels its own, whoever takes a task from either looks before it
- * starts it; push, flag and look are sequentially consistent, so nothing is left lying.
+ * Shutting down sets pool.closed, and the queue's closed bit, which decides between a submit and a shutdown (submit.c).
+ * EXECUTOR_DISCARD first sets pool.discarding, then cancels what lies in the queue, the lanes and the deques. Whoever
+ * puts a task into a lane or pushes it onto a deque looks at the flag afterwards and cancels what is there, whoever
+ * takes a task looks before it starts it; push, flag and look are sequentially consistent, so nothing is left lying.
  */
 #include "executor.h"
 
@@ -19,18 +15,13 @@
 
 #include "cpus.h"
 #include "fork.h"
-#include "hold.h"
-#include "member.h"
 #include "memory.h"
-#include "plan.h"
 #include "registry.h"
-#include "slab.h"
 #include "task.h"
 #include "worker.h"
 
 #define DEFAULT_CAPACITY 1024
-#define NAME_BYTES 16       /* of a thread's name on Linux */
-#define RECHECK EXEC_MS(50) /* for blocked producers, of a shutdown from a signal handler */
+#define NAME_BYTES 16 /* of a thread's name on Linux */
 
 /* --- create --- */
 
@@ -89,11 +80,14 @@ static int open_pool(struct exec__pool *p, const executor_opts *opts) {
     if (error != 0)
         goto free_opts;
     p->queue.is_dead = exec__ring_entry_is_dead;
-    p->queue.bury = exec__ring_entry_bury;
+    p->queue.bury = exec__ring_entry_swept;
     p->queue.owner = p;
-    error = exec__timers_init(&p->timers);
+    error = exec__lanes_init(&p->lanes, &p->queue);
     if (error != 0)
         goto fini_queue;
+    error = exec__timers_init(&p->timers);
+    if (error != 0)
+        goto fini_lanes;
     error = pthread_mutex_init(&p->lock, NULL);
     if (error != 0)
         goto fini_timers;
@@ -115,6 +109,8 @@ destroy_lock:
     pthread_mutex_destroy(&p->lock);
 fini_timers:
     exec__timers_fini(&p->timers);
+fini_lanes:
+    exec__lanes_fini(&p->lanes);
 fini_queue:
     exec__queue_fini(&p->queue);
 free_opts:
@@ -146,305 +142,6 @@ int executor_create(const executor_opts *opts, executor_t **out) {
 
 unsigned executor_workers(const executor_t *ex) {
     return ex != NULL ? ex->pool.n : 0;
-}
-
-/* --- submit --- */
-
-/* Room for one more in the deque of the seat that this thread holds: 0, or why there is not to be any. */
-static inline int prepare_own(const struct exec__pool *p, struct exec__seat *seat) {
-    if (atomic_load_explicit(&p->closed, memory_order_relaxed))
-        return ESHUTDOWN;
-    return exec__deque_has_room(&seat->deque) ? 0 : exec__deque_grow(&seat->deque);
-}
-
-static inline void append_own(struct exec__pool *p, struct exec__seat *seat, future_t *f) {
-    exec__deque_append(&seat->deque, f);
-    exec__self.stirred = true;
-    if (atomic_load(&p->discarding))
-        exec__seat_discard(seat);
-    exec__pool_wake(p);
-}
-
-static int push_own(struct exec__pool *p, future_t *f) {
-    struct exec__seat *seat = exec__self.seat;
-    int error = prepare_own(p, seat);
-    if (error == 0)
-        append_own(p, seat, f);
-    return error;
-}
-
-/* Of a task in the queue. */
-static uint64_t flags_in_queue(const struct exec__pool *p) {
-    return p->own_threads || p->n == 1 ? EXEC__QUEUED : EXEC__QUEUED | EXEC__RUNS_ANYWHERE;
-}
-
-/* Of a future that nobody else knows yet. */
-static void set_flags(struct exec__pool *p, future_t *f, uint64_t flags) {
-    uint64_t word = atomic_load_explicit(&f->word, memory_order_relaxed);
-    atomic_store_explicit(&f->word, word | flags, memory_order_relaxed);
-    f->pool = p;
-}
-
-static int run_here(struct exec__pool *p, future_t *f) {
-    bool open = exec__pool_hold(p);
-    int saved = errno;
-    if (open && exec__future_start(f))
-        exec__task_run(f, &p->discarding, 1);
-    else if (open)
-        exec__entry_bury(p, f); /* a member of a group, which somebody has cancelled or run already */
-    errno = saved;
-    exec__pool_let_go(p);
-    return open ? 0 : ESHUTDOWN;
-}
-
-static int try_put(struct exec__pool *p, future_t *f) {
-    int error = exec__queue_try_put(&p->queue, f);
-    if (error == 0)
-        exec__pool_wake(p);
-    return error;
-}
-
-static int put_waiting(struct exec__pool *p, future_t *f, exec_time deadline) {
-    int state;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    int error = exec__queue_put(&p->queue, f, deadline, RECHECK);
-    pthread_setcancelstate(state, NULL);
-    if (error == 0)
-        exec__pool_wake(p);
-    return error;
-}
-
-static int put_dropping_oldest(struct exec__pool *p, future_t *f) {
-    int error;
-    while ((error = try_put(p, f)) == EAGAIN) {
-        void *oldest;
-        if (exec__queue_try_get(&p->queue, &oldest) == EXEC__TAKEN)
-            exec__ring_entry_drop(p, oldest);
-    }
-    return error;
-}
-
-static int put_by_policy(struct exec__pool *p, future_t *f, exec_time room_wait) {
-    switch (p->opts.when_full) {
-    case EXECUTOR_BLOCK: return put_waiting(p, f, room_wait == 0 ? EXEC_NEVER : exec_after(room_wait));
-    case EXECUTOR_CALLER_RUNS: return run_here(p, f);
-    case EXECUTOR_DROP_OLDEST: return put_dropping_oldest(p, f);
-    default: return EAGAIN;
-    }
-}
-
-static int or_shut_down(int error) {
-    return error == EPIPE ? ESHUTDOWN : error;
-}
-
-static int put_in_queue(struct exec__pool *p, future_t *f, exec_time room_wait) {
-    int error = try_put(p, f);
-    if (error == EAGAIN)
-        error = put_by_policy(p, f, room_wait);
-    return or_shut_down(error);
-}
-
-/* A task of the executor runs here without a seat: one that its producer, or who waits for it, has run; or this is its
- * timer thread. */
-static inline bool is_own_without_seat(const struct exec__pool *p) {
-    return (exec__self.frame != NULL || exec__self.timers != NULL) && !exec__seated_in(p) && exec__runs_here(p);
-}
-
-static int put_in_box(struct exec__pool *p, future_t *f) {
-    bool open = exec__pool_hold(p);
-    if (open)
-        exec__inbox_put(p, f);
-    exec__pool_let_go(p);
-    exec__pool_wake(p);
-    return open ? 0 : ESHUTDOWN;
-}
-
-int exec__admit(struct exec__pool *p, future_t *f, exec_time room_wait) {
-    if (exec__seated_in(p))
-        return push_own(p, f);
-    return is_own_without_seat(p) ? put_in_box(p, f) : put_in_queue(p, f, room_wait);
-}
-
-int exec__admit_waiting(struct exec__pool *p, future_t *f, exec_time deadline) {
-    if (exec__seated_in(p) || is_own_without_seat(p))
-        return exec__admit(p, f, 0);
-    return or_shut_down(put_waiting(p, f, deadline));
-}
-
-int exec__task_check(exec_fn *fn, const exec_task_opts *opts) {
-    if (fn == NULL)
-        return EINVAL;
-    if (opts == NULL)
-        return 0;
-    if (opts->room_wait < 0 || (opts->nafter > 0 && opts->after == NULL))
-        return EINVAL;
-    for (size_t i = 0; i < opts->nafter; i++)
-        if (opts->after[i] == NULL || exec__orphaned(opts->after[i]))
-            return opts->after[i] == NULL ? EINVAL : EOWNERDEAD;
-    return exec__plan_check(opts);
-}
-
-int exec__no_memory(const struct exec__pool *p) {
-    return atomic_load(&p->closed) ? ESHUTDOWN : ENOMEM;
-}
-
-static int add_hold(struct exec__pool *p, future_t *f, const exec_task_opts *opts, bool times) {
-    int error = exec__future_extend(f);
-    if (error == 0)
-        error = exec__hold_new(f, p, opts);
-    return error == 0 && times ? exec__plan_new(f, p, opts) : error;
-}
-
-int exec__task_init(struct exec__pool *p, future_t *f, const exec_task_opts *opts, bool waits) {
-    uint64_t flags = exec__seated_in(p) ? 0 : flags_in_queue(p);
-    bool times = opts != NULL && exec__has_times(opts), boxed = is_own_without_seat(p);
-    int error = 0;
-    if (times || waits)
-        error = add_hold(p, f, opts, times);
-    else if (boxed)
-        error = exec__future_extend(f);
-    if (error != 0)
-        return error;
-    if (waits || (times && exec__plan_is_early(exec__plan_of(f))))
-        flags = EXEC__HELD | (flags_in_queue(p) & ~EXEC__QUEUED);
-    set_flags(p, f, boxed ? flags & ~EXEC__QUEUED : flags);
-    return 0;
-}
-
-int exec__task_begin(struct exec__pool *p, future_t *f, exec__admit_fn *put, exec_time time) {
-    struct exec__plan *plan = exec__plan_of(f);
-    if (plan != NULL && atomic_load(&p->closed))
-        return ESHUTDOWN; /* before its deadline can be the reason */
-    if (plan != NULL)
-        exec__plan_begin(plan);
-    return exec__future_word(f) & EXEC__HELD ? exec__hold_begin(f) : put(p, f, time);
-}
-
-bool exec__task_withdraw(struct exec__pool *p, future_t *f, unsigned references) {
-    struct exec__plan *plan = exec__plan_of(f);
-    if (plan == NULL && exec__group_of(f) == NULL) {
-        exec__future_discard(f);
-        return true;
-    }
-    if (!exec__future_revoke(f, ECANCELED)) {
-        exec__entry_bury(p, f);
-        return false;
-    }
-    if (exec__group_of(f) != NULL)
-        exec__slot_clear(f);
-    if (plan != NULL)
-        references += exec__plan_end(plan);
-    exec__future_release(f, references);
-    return true;
-}
-
-static int submit(struct exec__pool *p, future_t *f, const exec_task_opts *opts, unsigned references) {
-    int error = exec__task_init(p, f, opts, exec__must_wait(opts));
-    if (error != 0) {
-        exec__future_discard(f);
-        return error;
-    }
-    error = exec__task_begin(p, f, exec__admit, opts != NULL ? opts->room_wait : 0);
-    return error == 0 || !exec__task_withdraw(p, f, references) ? 0 : error;
-}
-
-static int submit_with(struct exec__pool *p, exec_fn *fn, void *arg, const exec_task_opts *opts, future_t **out) {
-    unsigned references = out != NULL ? 2 : 1;
-    future_t *f = exec__future_new(fn, arg, opts, references), *before = NULL;
-    if (f == NULL)
-        return exec__no_memory(p);
-    if (out != NULL) {
-        before = *out;
-        *out = f;
-    }
-    int error = submit(p, f, opts, references);
-    if (error != 0 && out != NULL)
-        *out = before;
-    return error;
-}
-
-/* What that comes to for a task without options, by a thread with a seat of the executor; */
-static int submit_own(struct exec__pool *p, exec_fn *fn, void *arg, future_t **out) {
-    struct exec__seat *seat = exec__self.seat;
-    int error = prepare_own(p, seat);
-    if (error != 0)
-        return error;
-    future_t *f = exec__cell_alloc();
-    if (f == NULL)
-        return ENOMEM;
-    exec__future_init(f, p, fn, arg, out != NULL ? 2 : 1);
-    if (out != NULL)
-        *out = f;
-    append_own(p, seat, f);
-    return 0;
-}
-
-/* and by one from outside. */
-static int submit_from_outside(struct exec__pool *p, exec_fn *fn, void *arg, future_t **out) {
-    future_t *f = exec__cell_alloc(), *before = NULL;
-    if (f == NULL)
-        return exec__no_memory(p);
-    exec__future_init(f, p, fn, arg, out != NULL ? 2 : 1);
-    set_flags(p, f, flags_in_queue(p));
-    if (out != NULL) {
-        before = *out;
-        *out = f;
-    }
-    int error = put_in_queue(p, f, 0);
-    if (error == 0)
-        return 0;
-    if (out != NULL)
-        *out = before;
-    exec__cell_free(f);
-    return error;
-}
-
-int executor_submit(executor_t *ex, exec_fn *fn, void *arg, const exec_task_opts *opts, future_t **out) {
-    int error = exec__executor_check(ex);
-    if (error == 0 && (fn == NULL || opts != NULL))
-        error = exec__task_check(fn, opts);
-    if (error != 0)
-        return error;
-    struct exec__pool *p = &ex->pool;
-    if (opts == NULL && exec__seated_in(p))
-        return submit_own(p, fn, arg, out);
-    if (opts == NULL && !is_own_without_seat(p))
-        return submit_from_outside(p, fn, arg, out);
-    return submit_with(p, fn, arg, opts, out);
-}
-
-static int offer(struct exec__pool *p, future_t *f, exec_time unused) {
-    int error = exec__task_init(p, f, NULL, false);
-    if (error != 0)
-        return error;
-    if (exec__seated_in(p) || is_own_without_seat(p))
-        return exec__admit(p, f, unused);
-    return or_shut_down(try_put(p, f));
-}
-
-static int put_in_any_case(struct exec__pool *p, future_t *f, exec_time deadline) {
-    set_flags(p, f, flags_in_queue(p));
-    return or_shut_down(put_waiting(p, f, deadline));
-}
-
-static int submit_by(exec__admit_fn *put, exec_time deadline, executor_t *ex, exec_fn *fn, void *arg, future_t **out) {
-    future_t *f = exec__future_new(fn, arg, NULL, 2);
-    if (f == NULL)
-        return ENOMEM;
-    int error = put(&ex->pool, f, deadline);
-    if (error == 0)
-        *out = f;
-    else
-        exec__future_discard(f);
-    return error;
-}
-
-int exec__offer(executor_t *ex, exec_fn *fn, void *arg, future_t **out) {
-    return submit_by(offer, EXEC_NOW, ex, fn, arg, out);
-}
-
-int exec__submit_waiting(executor_t *ex, exec_fn *fn, void *arg, exec_time deadline, future_t **out) {
-    return submit_by(put_in_any_case, deadline, ex, fn, arg, out);
 }
 
 /* --- shut down, join, destroy --- */
@@ -505,6 +202,7 @@ static void free_pool(struct exec__pool *p) {
     pthread_cond_destroy(&p->changed);
     pthread_mutex_destroy(&p->lock);
     exec__timers_fini(&p->timers);
+    exec__lanes_fini(&p->lanes);
     exec__queue_fini(&p->queue);
     free_opts(&p->opts);
 }

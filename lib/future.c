@@ -28,6 +28,7 @@
 
 #include "fork.h"
 #include "hold.h"
+#include "lanes.h"
 #include "member.h"
 #include "notify.h"
 #include "plan.h"
@@ -79,6 +80,8 @@ void exec__future_discard(future_t *f) {
     struct exec__extra *x = exec__extra_of(f);
     if (x != NULL && x->hold != NULL)
         exec__hold_free(x->hold);
+    if (x != NULL && exec__has_lane(f))
+        exec__lane_free(x->lane_entry);
     if (x != NULL)
         exec__cell_free(x);
     exec__cell_free(f);

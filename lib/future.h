@@ -16,19 +16,23 @@ struct exec__pool;
 
 struct exec_group;
 struct exec__hold;
+struct exec__lane_entry;
 
 /* What few tasks have; in a cell of its own when there is any. */
 struct exec__extra {
     void (*drop)(void *); /* r/o after init, as are the next three */
     void (*free_result)(void *);
     const char *name;
-    struct exec_group *group;   /* it is a member of, or NULL; only while the task has not finished known to exist */
-    _Atomic uintptr_t *slot;    /* a member's in its group (member.c); set before others know it */
-    struct exec__hold *hold;    /* while HELD: hold.c; and its times, if it has any; r/o after init */
-    struct future *next_in_box; /* the pool's inbox: its lock, as is the next */
-    uint32_t turn;              /* where the end of the queue was when it was put there */
-    bool in_box;                /* the same lock: it is there, dead or alive */
-    bool in_room;               /* a member that counts as running under .max_running; by who starts or finishes it */
+    struct exec_group *group; /* it is a member of, or NULL; only while the task has not finished known to exist */
+    _Atomic uintptr_t *slot;  /* a member's in its group (member.c); set before others know it */
+    struct exec__hold *hold;  /* while HELD: hold.c; and its times, if it has any; r/o after init */
+    union {
+        struct future *next_in_box;          /* the pool's inbox: its lock, as are the next two */
+        struct exec__lane_entry *lane_entry; /* of one with a LANE (lanes.c), never there; r/o after init */
+    };
+    uint32_t turn; /* where the end of the queue was when it was put there */
+    bool in_box;   /* it is there, dead or alive */
+    bool in_room;  /* a member that counts as running under .max_running; by who starts or finishes it */
 };
 
 struct future {
@@ -57,6 +61,7 @@ _Static_assert(sizeof(struct future) == EXEC__CACHE_LINE, "a future is one cache
 #define EXEC__NEVER_RUNS UINT64_C(512)    /* RUNNING for an instant, on its way from PENDING to FAILED */
 #define EXEC__HAS_RUN UINT64_C(1024)      /* and failed, or is to run again: its argument is not to be dropped */
 #define EXEC__STALE UINT64_C(2048) /* it was run past its entry in the queue, which is still there, and runs again */
+#define EXEC__LANE UINT64_C(4096)  /* it has a priority, and a lane to lie in instead of the queue; r/o after init */
 #define EXEC__REFERENCE UINT64_C(65536)
 
 static inline uint64_t exec__future_word(const future_t *f) {

@@ -11,8 +11,9 @@
  * - It waits for room in its group, in the group's list, under the group's lock; who makes room takes it out.
  * - It waits to be let through by its limiter, in that one's list, in the same way.
  *
- * Then HELD is cleared, and it is put where the pool's workers find it: into the pool's inbox, which cannot be full;
- * or, because this thread has just made what it waited for, into the deque of the seat that it holds.
+ * Then HELD is cleared, and it is put where the pool's workers find it: into its lane, if it has a priority; else into
+ * the pool's inbox, which cannot be full; or, because this thread has just made what it waited for, into the deque of
+ * the seat that it holds.
  *
  * A task that has run and is to run again goes back to the second stage.
  *
@@ -150,7 +151,9 @@ static void give_back(struct exec__hold *h) {
 static void post(struct exec__pool *p, future_t *f, unsigned exploration) {
     struct exec__thread *self = &exec__self;
     bool ours = self->seat != NULL && self->seat->pool == p && exec__extra_of(f)->hold->n > 0;
-    if (ours && exec__deque_push(&self->seat->deque, f) == 0) {
+    if (exec__has_lane(f)) {
+        exec__lane_put(p, f, false);
+    } else if (ours && exec__deque_push(&self->seat->deque, f) == 0) {
         self->released = f;
         self->released_on = exploration;
     } else {

@@ -9,9 +9,9 @@
  * went and came back fails. A searcher is a worker that holds a seat and looks for work, or one that has been woken and
  * will.
  *
- * Adding work: publish the task (queue: tail; deque: bottom), then read idle; with a seat free and nobody searching,
- * count a searcher and post the semaphore: whoever is woken by it is that searcher. Whoever adds work while somebody
- * searches does nothing: no wake-up is sent to where one is under way.
+ * Adding work: publish the task (queue: tail; deque: bottom; lanes: occupied), then read idle; with a seat free and
+ * nobody searching, count a searcher and post the semaphore: whoever is woken by it is that searcher. Whoever adds work
+ * while somebody searches does nothing: no wake-up is sent to where one is under way.
  *
  * The searcher's duty: one that finds a task stops to count, and if it was the last one, looks whether there is more
  * work, and wakes two others, so that all are up after a few wake-ups in a row. One that finds none frees its seat and
@@ -119,6 +119,8 @@ static uint32_t inbox_count(uint64_t state) {
 bool exec__pool_has_work(const struct exec__pool *p) {
     if (!exec__queue_empty(&p->queue) || inbox_count(atomic_load(&p->inbox_state)) > 0)
         return true;
+    if (!exec__lanes_empty(&p->lanes))
+        return true;
     for (unsigned i = 0; i < p->n; i++)
         if (!exec__deque_empty(&p->seats[i].deque))
             return true;
@@ -209,10 +211,10 @@ void exec__pool_let_go(struct exec__pool *p) {
         exec__pool_wake(p); /* somebody has to see whether that was the last thing */
 }
 
-/* A task that is PENDING lies in its pool's queue or a deque, so the pool cannot have ended; and who ends it waits for
- * visitors. All sequentially consistent: a visitor counts itself, then finds the task PENDING; who frees the pool has
- * seen the task taken, then finds no visitor. Before the count the pool may be gone, but its memory never is, and the
- * count is never reset (registry.c). */
+/* A task that is PENDING lies in its pool's queue, a lane or a deque, or is held, so the pool cannot have ended; and
+ * who ends it waits for visitors. All sequentially consistent: a visitor counts itself, then finds the task PENDING;
+ * who frees the pool has seen the task taken, then finds no visitor. Before the count the pool may be gone, but its
+ * memory never is, and the count is never reset (registry.c). */
 struct exec__pool *exec__pool_enter(const future_t *f) {
     struct exec__pool *p = f->pool;
     if (p == NULL || f->generation != exec__generation_now())
@@ -236,14 +238,16 @@ static unsigned end_plan(const future_t *f) {
 bool exec__revoke(future_t *f, int error) {
     struct exec__pool *p = NULL;
     unsigned references = 0;
-    bool queued = exec__future_word(f) & EXEC__QUEUED;
-    if ((queued || exec__plan_of(f) != NULL) && (p = exec__pool_enter(f)) == NULL)
+    bool lies = exec__future_word(f) & (EXEC__QUEUED | EXEC__LANE);
+    if ((lies || exec__plan_of(f) != NULL) && (p = exec__pool_enter(f)) == NULL)
         return false;
     bool revoked = exec__future_revoke(f, error);
     if (p != NULL && revoked) {
         references = end_plan(f);
         if (exec__future_word(f) & EXEC__QUEUED) /* which may have changed, if it has run meanwhile */
             exec__queue_forget(&p->queue);
+        if (exec__has_lane(f))
+            exec__lanes_forget(&p->lanes, f);
     }
     if (p != NULL)
         exec__pool_leave(p);
@@ -272,7 +276,7 @@ static void put_into_inbox_locked(struct exec__pool *p, future_t *f) {
     struct exec__extra *x = exec__extra_of(f);
     x->in_box = true;
     x->next_in_box = NULL;
-    x->turn = exec__queue_end(&p->queue);
+    x->turn = (uint32_t)exec__queue_end(&p->queue);
     if (p->inbox_last != NULL)
         exec__extra_of(p->inbox_last)->next_in_box = f;
     else
@@ -304,14 +308,37 @@ static future_t *take_from_inbox_locked(struct exec__pool *p) {
     return f;
 }
 
+static bool queue_has_passed(const struct exec__pool *p, uint32_t turn) {
+    return (int32_t)((uint32_t)exec__queue_begin(&p->queue) - turn) >= 0;
+}
+
 future_t *exec__inbox_take(struct exec__pool *p, bool in_any_case) {
     uint64_t state = atomic_load(&p->inbox_state);
-    if (inbox_count(state) == 0 || (!in_any_case && !exec__queue_has_passed(&p->queue, (uint32_t)(state >> 32))))
+    if (inbox_count(state) == 0 || (!in_any_case && !queue_has_passed(p, (uint32_t)(state >> 32))))
         return NULL;
     pthread_mutex_lock(&p->lock);
     future_t *f = take_from_inbox_locked(p);
     pthread_mutex_unlock(&p->lock);
     return f;
+}
+
+/* --- the lanes --- */
+
+void exec__lane_put(struct exec__pool *p, future_t *f, bool counts) {
+    exec__lanes_put(&p->lanes, f, counts);
+    if (atomic_load(&p->discarding))
+        while (exec__lane_drop(p, EXEC__LANES_ALL))
+            continue;
+    exec__pool_wake(p);
+}
+
+bool exec__lane_drop(struct exec__pool *p, uint64_t lanes) {
+    future_t *f = exec__lanes_revoke(&p->lanes, lanes);
+    if (f == NULL)
+        return false;
+    exec__revoked(f, ECANCELED);
+    exec__future_release(f, 1);
+    return true;
 }
 
 /* --- making and freeing --- */
@@ -331,7 +358,7 @@ int exec__seats_init(struct exec__pool *p) {
             goto destroy_deques;
         seat->pool = p;
         seat->index = made;
-        seat->picks = 0;
+        seat->picks = seat->turns = 0;
         seat->random = made * 2654435761u + 1;
         atomic_init(&seat->base, NULL);
         atomic_init(&seat->floor, 0);

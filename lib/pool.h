@@ -12,6 +12,7 @@
 
 #include "deque.h"
 #include "future.h"
+#include "lanes.h"
 #include "queue.h"
 #include "timer.h"
 
@@ -22,7 +23,8 @@ struct exec__seat {
     struct exec__deque deque;
     struct exec__pool *pool; /* r/o after init, as is index */
     unsigned index;
-    unsigned picks;           /* tasks taken from here; owner */
+    unsigned picks;           /* tasks taken from here; owner, as is the next */
+    unsigned turns;           /* those of them while others had a priority */
     uint32_t random;          /* for the choice of a victim; owner */
     _Atomic(future_t *) base; /* what runs in it (claim.c), NULL: nothing; written by the owner, as is floor */
     _Atomic int64_t floor;    /* the deque's bottom at that time */
@@ -64,6 +66,7 @@ struct exec__pool {
     _Atomic bool discarding;                        /* by EXECUTOR_DISCARD */
 
     struct exec_queue queue;
+    struct exec__lanes lanes;
     struct exec__timers timers;
 
     _Atomic size_t held;          /* tasks that were accepted and must not start yet (hold.c) */
@@ -113,6 +116,11 @@ future_t *exec__inbox_take(struct exec__pool *p, bool in_any_case);
 static inline bool exec__inbox_is_empty(const struct exec__pool *p) {
     return (uint32_t)atomic_load(&p->inbox_state) == 0;
 }
+
+/* Puts a task with a priority into its lane (lanes.h), and wakes a worker. Cancels one that lies in these lanes, the
+ * oldest of the least urgent: false, there is none. */
+void exec__lane_put(struct exec__pool *p, future_t *f, bool counts);
+bool exec__lane_drop(struct exec__pool *p, uint64_t lanes);
 
 /* Ends a PENDING task, wherever it lies, without running it (exec__future_revoke()): false, when it is PENDING no more.
  * */

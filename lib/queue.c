@@ -9,23 +9,32 @@
  * item, and hands the slot to the next lap by the turn 2 * lap + 2 (release; pairs with the producer's acquire). tail -
  * head never exceeds the capacity, but for `dead`, since a producer compares them before it reserves, and head only
  * grows. head_seen spares producers the consumers' cache line: it is at most head, so it errs to the safe side, and is
- * brought up to date only when the queue looks full.
+ * brought up to date only when the queue looks full. tail has the lower bits of its position alone; the others follow
+ * from any head that is not 2^44 items old.
+ *
+ * Items aside count against the capacity, and lie elsewhere (a task with a priority, lanes.c): tail - head + aside does
+ * not exceed the capacity. Who puts one aside looks for room at a tail as any producer does, then sets the bit COUNTING
+ * in it by a compare-and-swap, counts, and clears the bit with another tag. Producers wait for the few instructions in
+ * between. So a reservation of either kind, which read tail first (acquire) and aside after it, and then succeeds from
+ * that tail, has missed no other one: the tag comes back only after 2^18 items were put aside and none into the ring,
+ * all of that between a producer's look and its next step. (It would be one item too many for a while, no more.)
  *
  * Dead items, which their consumer will throw away (a task that was cancelled), stay where they are, and do not count:
  * `dead` does that. They may fill the slots, though. Then a producer sweeps: it sets a bit in head, at which consumers
  * and other sweepers wait, moves the items that are alive up to tail, and head behind them. So the order remains, head
- * only grows, and it costs nobody anything where fewer are cancelled than there are slots to spare. (Who takes a dead
- * item moves head first and uncounts it then; in between a producer may be let in early, where the taker is about to
- * take the next item anyway.)
+ * only grows, and it costs nobody anything where fewer are cancelled than there are slots to spare. A sweeper uncounts
+ * the dead before it moves head, so nobody finds too much room meanwhile; and who finds none looks again, if head has
+ * moved since it looked, or is about to. (Who takes a dead item moves head first and uncounts it then; in between a
+ * producer may be let in early, where the taker is about to take the next item anyway.)
  *
  * Closing sets a bit in tail. No reservation succeeds after it, so tail is then final, and "closed and empty" is exact:
  * an item is either in, and will be taken, or was refused.
  *
  * Sleeping. A sleeper first counts itself in gate.unwoken and then looks at the ring once more; the other side first
- * changes head or tail and then looks at unwoken. All four accesses are sequentially consistent, so at least one of the
- * two sees the other: no wake-up is lost. Whoever sees a sleeper takes the mutex, which the sleeper holds from its
- * count to its wait, uncounts it and signals: one signal for each item or room, none without a sleeper. A sleeper tries
- * once more after its deadline, so it never leaves with a signal that another could use; one that is cancelled by
+ * changes head, tail or aside and then looks at unwoken. All four accesses are sequentially consistent, so at least one
+ * of the two sees the other: no wake-up is lost. Whoever sees a sleeper takes the mutex, which the sleeper holds from
+ * its count to its wait, uncounts it and signals: one signal for each item or room, none without a sleeper. A sleeper
+ * tries once more after its deadline, so it never leaves with a signal that another could use; one that is cancelled by
  * pthread_cancel() passes on the signal that it may have swallowed.
  *
  * Lock order: queue.lock alone.
@@ -38,6 +47,12 @@
 
 #include "memory.h"
 
+/* The word tail, from the lowest bit: the position (44 bits), the tag (18), COUNTING, CLOSED. The word head: the
+ * position, SWEPT. */
+#define ONE_TAG (UINT64_C(1) << 44)
+#define POSITION (ONE_TAG - 1)
+#define COUNTING (UINT64_C(1) << 62)
+#define TAG (COUNTING - ONE_TAG)
 #define CLOSED (UINT64_C(1) << 63)
 #define SWEPT (UINT64_C(1) << 62)
 #define SWEEP_AT_ONCE 128
@@ -45,8 +60,13 @@
 #define MAX_CAPACITY (UINT64_C(1) << 40)
 #define MAX_SLACK 1024
 
-static uint64_t position_of(uint64_t word) {
-    return word & ~(CLOSED | SWEPT);
+static uint64_t position_of(uint64_t head) {
+    return head & ~SWEPT;
+}
+
+/* How many positions lie between them, where tail is the later one. */
+static uint64_t between(uint64_t head, uint64_t tail) {
+    return (tail - head) & POSITION;
 }
 
 /* --- the ring --- */
@@ -95,47 +115,68 @@ static bool sweep(struct exec_queue *q) {
             wait_a_little(tries); /* another one is at it */
         return true;
     }
-    size_t n = gather(q, &head, position_of(atomic_load(&q->tail)), dead);
+    size_t n = gather(q, &head, head + between(head, atomic_load(&q->tail)), dead);
+    atomic_fetch_sub(&q->dead, (int64_t)n);
     atomic_store(&q->head, head);
     for (size_t i = 0; i < n; i++)
         q->bury(q->owner, dead[i]);
     return n > 0;
 }
 
-/* It looks full: looks at what the consumers have taken meanwhile; sweeps when only dead items are in the way. */
-EXEC__SELDOM static bool has_room_now(struct exec_queue *q, uint64_t tail) {
-    uint64_t head = position_of(atomic_load(&q->head));
-    atomic_store_explicit(&q->head_seen, head, memory_order_relaxed); /* may step back; still at most head */
-    int64_t alive = (int64_t)(tail - head) - atomic_load(&q->dead);
-    if (alive >= (int64_t)q->capacity)
-        return false;
-    return (int64_t)(tail - head) < (int64_t)q->nslots || sweep(q);
+/* It looks full: looks at what the consumers have taken meanwhile. */
+EXEC__SELDOM static bool has_room_now(struct exec_queue *q, uint64_t tail, bool in_ring) {
+    uint64_t head;
+    int64_t used;
+    for (unsigned tries = 0;; tries++) {
+        head = atomic_load(&q->head);
+        used = (int64_t)between(head, tail);
+        if (used - atomic_load(&q->dead) + (int64_t)atomic_load(&q->aside) < (int64_t)q->capacity)
+            break;
+        if (!(head & SWEPT) && atomic_load(&q->head) == head)
+            return false;
+        wait_a_little(tries);
+    }
+    atomic_store_explicit(&q->head_seen, position_of(head), memory_order_relaxed); /* may step back; at most head */
+    return !in_ring || used < (int64_t)q->nslots || sweep(q);
 }
 
-/* Whether there is room at this tail. */
-static inline bool has_room(struct exec_queue *q, uint64_t tail) {
-    if (tail - atomic_load_explicit(&q->head_seen, memory_order_relaxed) < q->capacity)
+/* Whether there is room at this tail, which was read before; for the ring a slot, too: sweeps when only dead items are
+ * in the way. At a tail that has been left behind it may be wrong. */
+static inline bool has_room(struct exec_queue *q, uint64_t tail, bool in_ring) {
+    uint64_t seen = atomic_load_explicit(&q->head_seen, memory_order_relaxed);
+    if (between(seen, tail) + atomic_load_explicit(&q->aside, memory_order_relaxed) < q->capacity)
         return true;
-    return has_room_now(q, tail);
+    return has_room_now(q, tail, in_ring);
+}
+
+/* Reads tail until there is room at it: 0, EAGAIN, EPIPE. */
+static inline int find_room(struct exec_queue *q, uint64_t *tail, bool in_ring) {
+    for (unsigned tries = 0;; tries++) {
+        if (*tail & CLOSED)
+            return EPIPE;
+        if (!(*tail & COUNTING) && has_room(q, *tail, in_ring))
+            return 0;
+        if (*tail & COUNTING)
+            wait_a_little(tries);
+        uint64_t now = atomic_load(&q->tail);
+        if (now == *tail && !(now & COUNTING))
+            return EAGAIN;
+        *tail = now;
+    }
 }
 
 int exec__queue_try_put(struct exec_queue *q, void *item) {
-    uint64_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire); /* pairs with count_aside() */
     for (unsigned tries = 0;; tries++) {
-        if (tail & CLOSED)
-            return EPIPE;
-        if (!has_room(q, tail)) {
-            uint64_t now = atomic_load(&q->tail);
-            if (now == tail)
-                return EAGAIN;
-            tail = now;
-            continue;
-        }
+        int error = find_room(q, &tail, true);
+        if (error != 0)
+            return error;
+        uint64_t seen = atomic_load_explicit(&q->head_seen, memory_order_relaxed);
+        uint64_t turn = turn_at(q, seen + between(seen, tail));
         struct exec__slot *s = slot_at(q, tail);
-        uint64_t turn = turn_at(q, tail);
         if (atomic_load_explicit(&s->turn, memory_order_acquire) != turn) {
             wait_a_little(tries); /* its consumer has taken it, but not handed it on yet; or tail has moved */
-            tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+            tail = atomic_load_explicit(&q->tail, memory_order_acquire);
             continue;
         }
         if (atomic_compare_exchange_weak(&q->tail, &tail, tail + 1)) {
@@ -144,6 +185,25 @@ int exec__queue_try_put(struct exec_queue *q, void *item) {
             return 0;
         }
     }
+}
+
+/* COUNTING has been set in this tail, so that no more than CLOSED changes in it meanwhile. */
+static void count_aside(struct exec_queue *q, uint64_t tail) {
+    uint64_t now = tail | COUNTING, next = (tail & ~TAG) | ((tail + ONE_TAG) & TAG);
+    atomic_fetch_add(&q->aside, 1);
+    while (!atomic_compare_exchange_weak(&q->tail, &now, next | (now & CLOSED)))
+        continue;
+}
+
+int exec__queue_try_reserve(struct exec_queue *q) {
+    uint64_t tail = atomic_load(&q->tail);
+    int error;
+    while ((error = find_room(q, &tail, false)) == 0)
+        if (atomic_compare_exchange_weak(&q->tail, &tail, tail | COUNTING)) {
+            count_aside(q, tail);
+            break;
+        }
+    return error;
 }
 
 static enum exec__taken take(struct exec_queue *q, void **item) {
@@ -162,7 +222,7 @@ static enum exec__taken take(struct exec_queue *q, void **item) {
         uint64_t now = atomic_load(&q->head);
         if (now == head) {
             uint64_t tail = atomic_load(&q->tail);
-            if (position_of(tail) == head)
+            if (!(head & SWEPT) && between(head, tail) == 0)
                 return tail & CLOSED ? EXEC__ENDED : EXEC__EMPTY;
             wait_a_little(tries); /* reserved, but not published; or swept */
         }
@@ -170,17 +230,18 @@ static enum exec__taken take(struct exec_queue *q, void **item) {
     }
 }
 
-uint32_t exec__queue_end(const struct exec_queue *q) {
-    return (uint32_t)position_of(atomic_load_explicit(&q->tail, memory_order_relaxed));
+uint64_t exec__queue_begin(const struct exec_queue *q) {
+    return position_of(atomic_load_explicit(&q->head, memory_order_acquire));
 }
 
-bool exec__queue_has_passed(const struct exec_queue *q, uint32_t end) {
-    return (int32_t)((uint32_t)position_of(atomic_load_explicit(&q->head, memory_order_relaxed)) - end) >= 0;
+uint64_t exec__queue_end(const struct exec_queue *q) {
+    uint64_t head = exec__queue_begin(q); /* first: at a later tail it can only be too small */
+    return head + between(head, atomic_load_explicit(&q->tail, memory_order_relaxed));
 }
 
 bool exec__queue_empty(const struct exec_queue *q) {
-    uint64_t head = position_of(atomic_load(&q->head)); /* first: at a later tail it can only be too small */
-    return position_of(atomic_load(&q->tail)) == head;
+    uint64_t head = position_of(atomic_load(&q->head)); /* first, again */
+    return between(head, atomic_load(&q->tail)) == 0;
 }
 
 /* --- sleeping --- */
@@ -251,6 +312,11 @@ static int try_put(struct exec_queue *q, void **item) {
     return exec__queue_try_put(q, *item);
 }
 
+static int try_reserve(struct exec_queue *q, void **unused) {
+    (void)unused;
+    return exec__queue_try_reserve(q);
+}
+
 static int try_get(struct exec_queue *q, void **item) {
     enum exec__taken taken = take(q, item);
     return taken == EXEC__TAKEN ? 0 : taken == EXEC__EMPTY ? EAGAIN : EPIPE;
@@ -263,17 +329,31 @@ enum exec__taken exec__queue_try_get(struct exec_queue *q, void **item) {
     return taken;
 }
 
-int exec__queue_put(struct exec_queue *q, void *item, exec_time deadline, exec_time recheck) {
-    int error = exec__queue_try_put(q, item);
+static int put_waiting(struct exec_queue *q, int (*try)(struct exec_queue *, void **), void *item, exec_time deadline,
+                       exec_time recheck) {
+    int error = try(q, &item);
     if (error == EAGAIN && deadline == EXEC_NOW)
         return ETIMEDOUT;
     for (int i = 0; i < YIELDS && error == EAGAIN; i++) {
         sched_yield(); /* to a consumer, maybe: cheaper than to be woken for each item it takes */
-        error = exec__queue_try_put(q, item);
+        error = try(q, &item);
     }
     if (error == EAGAIN)
-        error = sleep_until(q, &q->not_full, try_put, &item, deadline, recheck);
+        error = sleep_until(q, &q->not_full, try, &item, deadline, recheck);
     return error;
+}
+
+int exec__queue_put(struct exec_queue *q, void *item, exec_time deadline, exec_time recheck) {
+    return put_waiting(q, try_put, item, deadline, recheck);
+}
+
+int exec__queue_reserve(struct exec_queue *q, exec_time deadline, exec_time recheck) {
+    return put_waiting(q, try_reserve, NULL, deadline, recheck);
+}
+
+void exec__queue_unreserve(struct exec_queue *q) {
+    atomic_fetch_sub(&q->aside, 1);
+    wake_one(q, &q->not_full);
 }
 
 void exec__queue_forget(struct exec_queue *q) {
@@ -319,6 +399,7 @@ int exec__queue_init(struct exec_queue *q, size_t capacity) {
     if (q->slots == NULL)
         return ENOMEM;
     atomic_init(&q->tail, 0);
+    atomic_init(&q->aside, 0);
     atomic_init(&q->head_seen, 0);
     atomic_init(&q->head, 0);
     atomic_init(&q->dead, 0);
@@ -401,8 +482,8 @@ void exec_queue_close(exec_queue_t *q) {
 size_t exec_queue_len(const exec_queue_t *q) {
     if (q == NULL)
         return 0;
-    uint64_t head = position_of(atomic_load_explicit(&q->head, memory_order_relaxed));
-    uint64_t len = position_of(atomic_load(&q->tail)) - head;
+    uint64_t head = exec__queue_begin(q);
+    uint64_t len = between(head, atomic_load(&q->tail));
     return (size_t)(len < q->capacity ? len : q->capacity);
 }
 

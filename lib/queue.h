@@ -31,11 +31,12 @@ struct exec_queue {
     uint64_t capacity;
 
     bool (*is_dead)(const void *item);     /* whether it does not count any more; NULL: all count */
-    void (*bury)(void *owner, void *item); /* what becomes of one that is swept out */
+    void (*bury)(void *owner, void *item); /* what becomes of one that was swept out, and is not counted in `dead` */
     void *owner;
 
-    _Alignas(EXEC__CACHE_LINE) _Atomic uint64_t tail; /* where the next item goes; and the bit CLOSED */
+    _Alignas(EXEC__CACHE_LINE) _Atomic uint64_t tail; /* where the next item goes, and more: queue.c */
     _Atomic uint64_t head_seen;                       /* a head that producers have seen: at most head */
+    _Atomic uint64_t aside;                           /* items that count against the capacity and lie elsewhere */
     _Alignas(EXEC__CACHE_LINE) _Atomic uint64_t head; /* where the oldest item is; and the bit SWEPT */
     _Alignas(EXEC__CACHE_LINE) _Atomic int64_t dead;  /* items in it that do not count any more */
 
@@ -52,6 +53,10 @@ void exec__queue_fini(struct exec_queue *q);
 int exec__queue_try_put(struct exec_queue *q, void *item);
 /* As exec_queue_put(); looks again every `recheck`, for the sake of a close that could not wake it. */
 int exec__queue_put(struct exec_queue *q, void *item, exec_time deadline, exec_time recheck);
+/* The same for room alone, for an item that lies elsewhere; and gives that room back. */
+int exec__queue_try_reserve(struct exec_queue *q);
+int exec__queue_reserve(struct exec_queue *q, exec_time deadline, exec_time recheck);
+void exec__queue_unreserve(struct exec_queue *q);
 /* Without waiting. Wakes a producer that waits for room. */
 enum exec__taken exec__queue_try_get(struct exec_queue *q, void **item);
 
@@ -62,9 +67,10 @@ void exec__queue_forgotten(struct exec_queue *q);
 /* exec_queue_close() without waking anybody: async-signal-safe. */
 void exec__queue_mark_closed(struct exec_queue *q);
 
-/* Where the next item goes, and whether all that lay before such a place has been taken; as good as the next moment. */
-uint32_t exec__queue_end(const struct exec_queue *q);
-bool exec__queue_has_passed(const struct exec_queue *q, uint32_t end);
+/* The positions of the oldest item and of the next one that is put: an item that was put when the end was there has
+ * been taken when the begin is. As good as the next moment; they only grow. */
+uint64_t exec__queue_begin(const struct exec_queue *q);
+uint64_t exec__queue_end(const struct exec_queue *q);
 
 /* Nothing has been reserved that was not taken. Sequentially consistent, for whoever goes to sleep. */
 bool exec__queue_empty(const struct exec_queue *q);

@@ -4,6 +4,10 @@
  * inbox and the queue, as they came; then from the other deques. Now and then it looks at the inbox and the queue
  * first, so that tasks that go on submitting tasks do not shut out the others.
  *
+ * While tasks with a priority wait (lanes.c), the urgent ones come before all that, and the others after it. So that
+ * nothing starves, of PRIORITY_TURNS tasks that it takes then, one is the one that has waited longest, in a lane or the
+ * queue; and one is taken as if there were no priorities.
+ *
  * Who takes an entry from a queue or deque gets its reference, and tries to start the task. If somebody else has
  * started or cancelled it meanwhile, the entry is dead: its reference is dropped, and the queue is told, which had
  * stopped to count it. A task that was run past its entry and is to run again (plan.c) is PENDING once more, with
@@ -25,7 +29,7 @@
 #include "task.h"
 #include "thread.h"
 
-enum { QUEUE_FIRST_EVERY = 61, SEARCH_ROUNDS = 200, YIELD_EVERY = 16 };
+enum { QUEUE_FIRST_EVERY = 61, PRIORITY_TURNS = 32, SEARCH_ROUNDS = 200, YIELD_EVERY = 16 };
 
 /* --- finding work --- */
 
@@ -58,11 +62,17 @@ static void bury_stale(struct exec__pool *p, future_t *f) {
     exec__future_release(f, 1);
 }
 
-void exec__ring_entry_bury(void *pool, void *f) {
+static void ring_entry_bury(struct exec__pool *p, future_t *f) {
     if (is_stale(f))
-        bury_stale(pool, f);
+        bury_stale(p, f);
     else
-        exec__entry_bury(pool, f);
+        exec__entry_bury(p, f);
+}
+
+void exec__ring_entry_swept(void *pool, void *f) {
+    (void)pool;
+    atomic_fetch_and(&((future_t *)f)->word, ~EXEC__STALE);
+    exec__future_release(f, 1);
 }
 
 /* It may become stale at any moment until it has been revoked, or started. */
@@ -86,7 +96,7 @@ static bool ring_entry_accept(struct exec__pool *p, future_t *f) {
     }
     if (exec__future_start_fresh(f))
         return true;
-    exec__ring_entry_bury(p, f);
+    ring_entry_bury(p, f);
     return false;
 }
 
@@ -148,7 +158,7 @@ static future_t *from_others(struct exec__seat *seat) {
     return NULL;
 }
 
-static future_t *pick(struct exec__seat *seat) {
+static future_t *pick_in_turn(struct exec__seat *seat) {
     struct exec__pool *p = seat->pool;
     future_t *f = NULL;
     if (++seat->picks % QUEUE_FIRST_EVERY == 0) {
@@ -167,6 +177,42 @@ static future_t *pick(struct exec__seat *seat) {
     if (f == NULL)
         f = from_others(seat);
     return f;
+}
+
+static future_t *from_lanes(struct exec__pool *p, uint64_t lanes) {
+    if (!exec__lanes_have(&p->lanes, lanes))
+        return NULL;
+    if (!atomic_load(&p->discarding))
+        return exec__lanes_start(&p->lanes, lanes);
+    while (exec__lane_drop(p, lanes))
+        continue;
+    return NULL;
+}
+
+static future_t *longest_waiting(struct exec__pool *p) {
+    future_t *f = atomic_load(&p->discarding) ? NULL : exec__lanes_start_oldest(&p->lanes);
+    return f != NULL ? f : from_queue(p);
+}
+
+static future_t *pick_by_priority(struct exec__seat *seat) {
+    struct exec__pool *p = seat->pool;
+    unsigned turn = ++seat->turns % PRIORITY_TURNS;
+    future_t *f = NULL;
+    if (turn == 0)
+        f = longest_waiting(p);
+    else if (turn == PRIORITY_TURNS / 2)
+        f = pick_in_turn(seat);
+    if (f == NULL)
+        f = from_lanes(p, EXEC__LANES_URGENT);
+    if (f == NULL)
+        f = pick_in_turn(seat);
+    if (f == NULL)
+        f = from_lanes(p, EXEC__LANES_LOW);
+    return f;
+}
+
+static future_t *pick(struct exec__seat *seat) {
+    return exec__lanes_have(&seat->pool->lanes, EXEC__LANES_ALL) ? pick_by_priority(seat) : pick_in_turn(seat);
 }
 
 static future_t *search(struct exec__seat *seat) {
@@ -409,6 +455,7 @@ void exec__seat_discard(struct exec__seat *seat) {
 void exec__pool_discard(struct exec__pool *p) {
     from_queue(p);
     from_inbox(p, true);
+    from_lanes(p, EXEC__LANES_ALL);
     exec__holds_discard(p);
     for (unsigned i = 0; i < p->n; i++)
         exec__seat_discard(&p->seats[i]);

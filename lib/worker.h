@@ -19,12 +19,12 @@ bool exec__entry_accept(struct exec__pool *p, future_t *f);
 void exec__entry_bury(struct exec__pool *p, future_t *f);
 void exec__entry_drop(struct exec__pool *p, future_t *f);
 
-/* The same of an entry in the queue, which may be STALE. */
+/* The same of an entry in the queue, which may be STALE. (Swept: the queue has stopped to count it as dead.) */
 bool exec__ring_entry_is_dead(const void *f);
-void exec__ring_entry_bury(void *pool, void *f);
+void exec__ring_entry_swept(void *pool, void *f);
 void exec__ring_entry_drop(struct exec__pool *p, future_t *f);
 
-/* The pool discards: cancels all that lies in the queue and the deques. Any thread. */
+/* The pool discards: cancels all that lies in the queue, the lanes and the deques. Any thread. */
 void exec__pool_discard(struct exec__pool *p);
 
 /* The holder of a seat has pushed a task there, and the pool has come to discard in the meantime. */

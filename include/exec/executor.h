@@ -2,7 +2,8 @@
  *
  * Threads outside of the executor submit into the queue, whose capacity holds them back (executor_opts.when_full).
  * What a task submits to its own executor goes to a list of its worker's, which grows, and from which other workers
- * steal: it never waits. With one worker, the tasks of one producer start in the order in which they were submitted.
+ * steal: it never waits. With one worker, the tasks of one producer start in the order in which they were submitted,
+ * but for those whose priorities differ (exec/task.h).
  * Never more than .workers threads run the executor's tasks at once; a thread that runs a task it waits for does so in
  * the place of an idle worker (the exceptions: EXECUTOR_CALLER_RUNS, and the caller of executor_map()).
  *
@@ -29,7 +30,8 @@ enum executor_when_full {
     EXECUTOR_BLOCK,       /* waits for room, for at most .room_wait */
     EXECUTOR_REJECT,      /* returns EAGAIN */
     EXECUTOR_CALLER_RUNS, /* runs the task itself before it returns; the caller slows down to the pool's pace */
-    EXECUTOR_DROP_OLDEST  /* cancels the task that has waited longest, and takes its place */
+    EXECUTOR_DROP_OLDEST  /* cancels the task that has waited longest, of those with the lowest priority, and takes its
+                             place, whatever its own priority */
 };
 
 enum executor_shutdown {
@@ -66,10 +68,10 @@ int executor_create(const executor_opts *opts, executor_t **out);
 /* Submits fn(arg) as a task. With `out`, *out becomes a future with one reference for the caller, set before the task
  * can start; with NULL, nobody waits for it: fire and forget. NULL options: the defaults.
  * Errors: the task was not accepted, the function will not run, .drop is not called, the argument remains the caller's.
- * EINVAL: NULL executor or function, negative .room_wait, NULL among .after. ESHUTDOWN: shut down, which is reported
- * before full. EAGAIN: full (EXECUTOR_REJECT). ETIMEDOUT: full for all of .room_wait. ENOMEM. EOWNERDEAD: in a forked
- * child. Blocks only on EXECUTOR_BLOCK, outside of the executor's own tasks, and not for a task that has to wait for
- * others (.after). A drain waits for those, too; EXECUTOR_DISCARD cancels them. */
+ * EINVAL: NULL executor or function, negative .room_wait, .priority out of its range, NULL among .after. ESHUTDOWN:
+ * shut down, which is reported before full. EAGAIN: full (EXECUTOR_REJECT). ETIMEDOUT: full for all of .room_wait.
+ * ENOMEM. EOWNERDEAD: in a forked child. Blocks only on EXECUTOR_BLOCK, outside of the executor's own tasks, and not
+ * for a task that has to wait for others (.after). A drain waits for those, too; EXECUTOR_DISCARD cancels them. */
 int executor_submit(executor_t *ex, exec_fn *fn, void *arg, const exec_task_opts *opts, future_t **out);
 
 /* How many workers it has. */

@@ -4,6 +4,23 @@
  * returns, or FAILED with an error when it returns exec_fail(error). It is never killed: whoever wants it to stop
  * raises its flag, which the task sees with exec_cancelled(), and which ends exec_sleep() and exec_poll() at once.
  *
+ * A task may have a priority, from -8 to 8, which decides which one of those that are ready to start does so next:
+ *
+ * - The highest first. A priority above 0 is urgent: such a task overtakes those that have none. One below 0 gives way:
+ *   such a task starts when nothing above it waits. Those of one priority start in the order in which they became
+ *   ready.
+ * - Nothing starves. Of every 32 tasks that a worker takes while some with a priority wait, one is the task that has
+ *   waited longest, whatever its priority, and one is taken as if nothing were urgent. So a task with a priority, or in
+ *   the executor's queue, that n others waited before starts after 32 * (n + workers) tasks at the latest, however many
+ *   urgent ones keep coming. What tasks submit to their own executor without a priority goes on meanwhile, too, with
+ *   one turn in 32. (This counts tasks, not time: what runs is never interrupted.)
+ * - It speaks of tasks that are ready. Until then, while they wait for .after, .delay, a limiter or room in a group,
+ *   all wait alike; a limiter and a group let tasks through in the order in which they came. A task that is run again
+ *   keeps its priority.
+ * - A task or thread that waits for a task that has not started may run it itself (see future_get()), whatever its
+ *   priority. So what an urgent task waits for is not held up by its own priority.
+ * - Priorities count within one executor.
+ *
  * The functions here speak of the innermost task (or item of a map) that runs on the calling thread. Outside of one
  * they behave as each says, so that a task's function can be called as a plain function, too.
  */
@@ -47,6 +64,8 @@ typedef struct exec_task_opts {
                                      and no room in the queue. The array is copied, and the futures are referred to for
                                      as long as needed */
     size_t nafter;               /* how many; 0: it may start at once */
+    int priority;                /* from -8 to 8, above 0: urgent, below: gives way; see above. A task with one costs a
+                                     lock and an allocation more */
     exec_time deadline;          /* the task does not start after it, and ends FAILED with ETIMEDOUT when it passes
                                      before, wherever the task is then: .drop is called, if it has never run. A task
                                      that runs is asked to stop, and one that then ends with ECANCELED has timed out,
