@@ -217,7 +217,7 @@ static void dismiss_helpers(future_t *helpers[], size_t n) {
         }
     for (size_t i = 0; i < n; i++)
         if (helpers[i] != NULL) {
-            exec__wait_out(helpers[i]);
+            exec__wait_out(helpers[i], EXEC_NEVER);
             future_unref(helpers[i]);
         }
 }
@@ -252,6 +252,14 @@ static void *run_as_task(void *map) {
     return NULL;
 }
 
+/* Until then, or until it has run, if it has begun by then. */
+static void await_worker(future_t *f, exec_time deadline) {
+    exec__wait_out(f, deadline);
+    if (!future_done(f))
+        future_cancel(f);
+    exec__wait_out(f, EXEC_NEVER);
+}
+
 /* The executor's tasks need its own threads: one of them calls in the caller's stead. */
 static int run_on_worker(struct map *m) {
     bool dropped;
@@ -264,10 +272,11 @@ static int run_on_worker(struct map *m) {
         }
         if (error != 0)
             return error;
-        exec__wait_out(f);
-        dropped = future_get(f, NULL) == ECANCELED; /* by EXECUTOR_DROP_OLDEST, or since the executor discards */
+        await_worker(f, m->deadline);
+        dropped = future_get(f, NULL) ==
+                  ECANCELED; /* by EXECUTOR_DROP_OLDEST, by its deadline, or since the executor discards */
         future_unref(f);
-    } while (dropped && !atomic_load(&m->ex->pool.discarding));
+    } while (dropped && !atomic_load(&m->ex->pool.discarding) && exec_now() < m->deadline);
     if (dropped)
         skip_items(m, 0, m->n);
     return 0;

@@ -184,12 +184,12 @@ static int wait_for(future_t *f, exec_time deadline, enum exec__sleep_kind kind)
     return wait_long(f, deadline, kind);
 }
 
-void exec__wait_out(future_t *f) {
-    int state;
+void exec__wait_out(future_t *f, exec_time deadline) {
+    int state, error;
     if (finished(f))
         return;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    while (wait_for(f, EXEC_NEVER, EXEC__SLEEPS_CLOSING) != 0)
+    while ((error = wait_for(f, deadline, EXEC__SLEEPS_CLOSING)) != 0 && error != ETIMEDOUT)
         sched_yield(); /* no memory to sleep */
     pthread_setcancelstate(state, NULL);
 }

@@ -26,6 +26,27 @@ TEST(map_stop, after_its_deadline_nothing_starts) {
     executor_destroy(ex);
 }
 
+static int nothing_to_do(void *ctx, unsigned worker) {
+    (void)ctx, (void)worker;
+    return 0;
+}
+
+/* The one thread that may run items is busy. */
+TEST(map_stop, a_caller_that_only_waits_for_the_executors_own_threads_does_so_until_the_deadline) {
+    struct plug plug = PLUG;
+    void *args[N] = {0};
+    int errors[N];
+    executor_t *ex = pool_of((executor_opts){.workers = 1, .on_start = nothing_to_do});
+    future_t *running = plug_in(ex, &plug);
+    exec_map_opts opts = {.deadline = exec_after(EXEC_MS(10)), .errors = errors};
+    eq_err(executor_map(ex, must_not_run, args, NULL, N, &opts), ETIMEDOUT);
+    all_are(errors, N, ETIMEDOUT);
+    eq_state(running, FUTURE_RUNNING);
+    plug_out(&plug);
+    eq_ptr(take(running), &plug);
+    executor_destroy(ex);
+}
+
 TEST(map_stop, a_deadline_that_does_not_come_changes_nothing) {
     static void *args[N];
     int errors[N];
