@@ -6,8 +6,9 @@
  * runs a member that has not started; or something that a running member has submitted; then it looks for a moment,
  * and then it sleeps. A thread from outside only looks and sleeps.
  *
- * The group's deadline ends all waits; who wakes up then ends the members that have not started. A member that starts
- * looks at the deadline, too, and one that runs has it in its frame.
+ * The group's deadline is the timer thread's to keep (member.c). Who waits, or submits, and finds that it has passed
+ * does the same, and does not depend on that thread's turn. A member that starts looks at the deadline, too, and one
+ * that runs has it in its frame.
  */
 #include "group.h"
 
@@ -57,6 +58,7 @@ static int init(exec_group_t *g, executor_t *ex, const exec_group_opts *opts) {
     g->max_running = opts->max_running;
     atomic_init(&g->entered, 0);
     atomic_init(&g->pins, 0);
+    atomic_init(&g->references, 1);
     atomic_init(&g->gone, 0);
     atomic_init(&g->taking, false);
     atomic_init(&g->handed, 0);
@@ -69,7 +71,9 @@ static int init(exec_group_t *g, executor_t *ex, const exec_group_opts *opts) {
     g->running = 0;
     g->waiting = NULL;
     g->last_link = &g->waiting;
-    int error = exec__slots_init(g);
+    int error = exec__group_set_time(g);
+    if (error == 0)
+        error = exec__slots_init(g);
     if (error != 0)
         return error;
     error = exec__finished_init(&g->finished, &g->lock);
@@ -106,6 +110,7 @@ int exec_group_open(executor_t *ex, const exec_group_opts *opts, exec_group_t **
         return error;
     }
     exec__scope_open(&g->scope, cancel_scope, close_scope);
+    exec__group_begin_time(g);
     *out = g;
     return 0;
 }
@@ -205,6 +210,8 @@ static int submit(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts 
     error = enter(g, f, references, put, opts != NULL ? opts->room_wait : 0);
     if (error != 0 && out != NULL)
         *out = before;
+    if (error == 0 && is_late(g)) /* who has ended the others may have passed its slot by */
+        exec__group_stop(g, ETIMEDOUT);
     if (error == 0)
         exec__rouse_restless();
     return error;
@@ -463,16 +470,13 @@ static void unref_rest(exec_group_t *g) {
         future_unref(f);
 }
 
-static void free_group(exec_group_t *g) {
+static void close_fd(const exec_group_t *g) {
     int fd = atomic_load(&g->fd);
     if (fd >= 0) {
         int saved = errno;
         close(fd);
         errno = saved;
     }
-    exec__finished_fini(&g->finished);
-    exec__slots_fini(g);
-    free(g);
 }
 
 int exec_group_close(exec_group_t *g) {
@@ -480,17 +484,19 @@ int exec_group_close(exec_group_t *g) {
     if (error == EOWNERDEAD) { /* what other threads may have held when they ceased to be is left alone */
         if (g->scope.owner != NULL)
             atomic_fetch_sub(&g->scope.owner->scopes, 1);
-        free_group(g);
+        close_fd(g);
+        exec__group_free(g);
     }
     if (error == 0 && exec__called_by_member(g))
         error = EDEADLK;
     if (error != 0)
         return error;
     wait_out(g);
+    exec__group_end_time(g);
     exec__scope_close(&g->scope);
     error = outcome(g);
     unref_rest(g);
-    pthread_mutex_destroy(&g->lock);
-    free_group(g);
+    close_fd(g);
+    exec__group_release(g);
     return error;
 }

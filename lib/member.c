@@ -21,6 +21,13 @@
  * these are sequentially consistent, so one of the two sees the other. The count that is waited for is that of all
  * members there were when the flag was set; who is woken by it and finds that there are more sets it again.
  *
+ * The deadline. A timer is armed from when the group is opened until it has been closed, at the group's deadline or, if
+ * that is earlier, at one of what the group was opened in: a map has no timer of its own. When it fires, members that
+ * have not started end and others are asked to stop; or the group's owner has been asked to stop, which cancels the
+ * group (scope.c). A member that is submitted just then is in its slot before its submitter looks at the time once
+ * more. The timer has a reference to the group's memory, so that whoever closes the group need not wait for one that is
+ * being fired.
+ *
  * The descriptor: who puts a member into the empty queue writes to it; who takes the last one reads from it and then
  * looks at the queue again, and writes if something is there.
  */
@@ -267,6 +274,53 @@ void exec__group_stop(struct exec_group *g, int error) {
     } while (slots != g->slots);
     if (asked)
         exec__rouse_cancelled();
+}
+
+/* --- the deadline --- */
+
+/* On the timer thread. The group may have been closed meanwhile: then it has no members. */
+static void time_is_up(struct exec__timer *t) {
+    struct exec_group *g = EXEC__WHOLE(t, struct exec_group, timer);
+    if (exec_now() >= g->deadline)
+        exec__group_stop(g, ETIMEDOUT);
+    exec__rouse_cancelled(); /* what runs in members, or in the group's owner, whose deadline it may have been */
+    exec__group_release(g);
+}
+
+/* An executor whose timers have been stopped has ended, and the group will have no members. */
+int exec__group_set_time(struct exec_group *g) {
+    struct exec__pool *p = &g->ex->pool;
+    g->timer = (struct exec__timer){.fire = time_is_up};
+    g->until = exec__frame_deadline(exec__self.frame, g->deadline);
+    int error = g->until != EXEC_NEVER ? exec__timers_start(&p->timers, p->opts.name) : 0;
+    if (error == ESHUTDOWN)
+        g->until = EXEC_NEVER;
+    return error == ESHUTDOWN ? 0 : error;
+}
+
+void exec__group_begin_time(struct exec_group *g) {
+    if (g->until == EXEC_NEVER)
+        return;
+    atomic_store_explicit(&g->references, 2, memory_order_relaxed); /* published by the timers' lock */
+    exec__timer_arm(&g->ex->pool.timers, &g->timer, g->until);
+}
+
+void exec__group_end_time(struct exec_group *g) {
+    if (g->until != EXEC_NEVER && exec__timer_cancel(&g->ex->pool.timers, &g->timer))
+        exec__group_release(g); /* in the timer's stead: not the last one */
+}
+
+void exec__group_release(struct exec_group *g) {
+    if (atomic_fetch_sub_explicit(&g->references, 1, memory_order_acq_rel) > 1)
+        return;
+    pthread_mutex_destroy(&g->lock);
+    exec__group_free(g);
+}
+
+void exec__group_free(struct exec_group *g) {
+    exec__finished_fini(&g->finished);
+    exec__slots_fini(g);
+    free(g);
 }
 
 int exec__member_refused(const struct exec_group *g, struct exec__frame *frame) {

@@ -13,6 +13,7 @@
 #include "future.h"
 #include "scope.h"
 #include "sync.h"
+#include "timer.h"
 
 struct exec__hold;
 
@@ -35,9 +36,13 @@ struct exec_group {
     executor_t *ex;
     unsigned generation; /* of its process (fork.h) */
     enum exec_group_policy policy;
-    exec_time deadline;
+    exec_time deadline;        /* EXEC_NEVER: none */
+    exec_time until;           /* that, or an earlier one of what the group was opened in; EXEC_NEVER: no timer */
     size_t max_running;        /* 0: any number */
     struct exec__slots *slots; /* the first ones; the ring does not change but by more of them */
+
+    struct exec__timer timer;    /* fires at `until`; armed, it has a reference */
+    _Atomic unsigned references; /* who closes it, and the timer */
 
     /* Changed seldom, read by all. */
     _Atomic bool cancelled;    /* no more are accepted */
@@ -142,6 +147,16 @@ future_t *exec__group_find(struct exec_group *g, bool (*is)(const future_t *f));
 
 /* Ends members that have not started with this error, and asks the others to stop. */
 void exec__group_stop(struct exec_group *g, int error);
+
+/* Until when the group has time, set as it is made, and whether there is a timer thread to keep that: 0 or EAGAIN. It
+ * counts once the group's scope is open, until nobody is left in the group. */
+int exec__group_set_time(struct exec_group *g);
+void exec__group_begin_time(struct exec_group *g);
+void exec__group_end_time(struct exec_group *g);
+
+/* The closer, or the timer, has done with it: the last one frees it. */
+void exec__group_release(struct exec_group *g);
+void exec__group_free(struct exec_group *g);
 
 /* Room under max_running: takes it; or, with a hold, waits for it in the group's list. */
 static inline bool exec__room_is_limited(const struct exec_group *g) { /* false for NULL */

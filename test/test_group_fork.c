@@ -39,7 +39,8 @@ TEST(group_fork, in_a_forked_child_a_group_is_ownerdead_and_it_lives_on_in_the_p
         struct plug plug = PLUG;
         atomic_int ran = 0;
         executor_t *ex = pool(1);
-        exec_group_t *g = group_of(ex, (exec_group_opts){.max_running = limit});
+        exec_time deadline = limit == 1 ? exec_after(LIMIT) : 0;
+        exec_group_t *g = group_of(ex, (exec_group_opts){.max_running = limit, .deadline = deadline});
         in_child(open_in_child, ex);
         in_child(inherit, g);
         join(g, identity, NULL);

@@ -36,15 +36,16 @@ enum exec_group_policy {
 /* All zero: every member runs, as many at once as there are workers, without a deadline. */
 typedef struct exec_group_opts {
     enum exec_group_policy policy;
-    exec_time deadline; /* members do not start after it, and end FAILED with ETIMEDOUT, their .drop called: at once
-                            when somebody waits for the group, else when it is their turn. Those that run are asked to
-                            stop, and one that then ends with ECANCELED has timed out, too. 0: EXEC_NEVER */
+    exec_time deadline; /* when it passes, members that have not started end FAILED with ETIMEDOUT, their .drop called,
+                            and those that run are asked to stop; one that then ends with ECANCELED has timed out, too.
+                            Nobody need wait for that: the executor's timer thread sees to it. 0: EXEC_NEVER */
     size_t max_running; /* at most so many members are with the executor at once; the others wait in the group, where
                             they hold no worker and no room in the queue. 0: any number */
 } exec_group_opts;
 
 /* Opens a group whose members run on this executor. NULL options: the defaults. EINVAL: NULL, no such policy, a
- * negative deadline. ENOMEM. EOWNERDEAD. */
+ * negative deadline. EAGAIN: there is a .deadline, or one of what the group is opened in, and the timer thread, which
+ * starts when it is first needed, cannot be started. ENOMEM. EOWNERDEAD. */
 int exec_group_open(executor_t *ex, const exec_group_opts *opts, exec_group_t **out);
 
 /* Submits a member, as executor_submit() does, whose errors it has; every member is also handed out by

@@ -41,7 +41,8 @@ typedef struct exec_stream_opts {
     bool unordered;              /* results as they finish */
     exec_time deadline;          /* when it passes, the source is not asked any more; items that have not started end
                                      with ETIMEDOUT, those that run are asked to stop, and one that then ends with
-                                     ECANCELED has timed out, too. 0: EXEC_NEVER */
+                                     ECANCELED has timed out, too. What .drop is called for, it is called for by the
+                                     consumer's next call. 0: EXEC_NEVER */
     void (*drop)(void *arg);     /* called with the argument of each item that will never run, before the item is handed
                                      out with its error, if it is */
     void (*free_result)(void *); /* called by exec_stream_close() with results that were not handed out; not for NULL */
@@ -56,8 +57,9 @@ typedef struct exec_item {
 } exec_item;
 
 /* Opens a stream of fn(arg) for each argument of the source. Nothing is called yet. NULL options: the defaults. EINVAL:
- * NULL executor, function, source function or out; an option out of its range. ENOMEM. ESHUTDOWN: the executor was shut
- * down, and the caller is not one of its tasks. EOWNERDEAD. */
+ * NULL executor, function, source function or out; an option out of its range. ENOMEM. EAGAIN: there is a .deadline, or
+ * one of what the stream is opened in, and the timer thread cannot be started. ESHUTDOWN: the executor was shut down,
+ * and the caller is not one of its tasks. EOWNERDEAD. */
 int exec_stream_open(executor_t *ex, exec_next_fn *next, void *source, exec_fn *fn, const exec_stream_opts *opts,
                      exec_stream_t **out);
 
