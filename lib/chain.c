@@ -20,11 +20,7 @@
  * end: because enough of its futures have finished, or run on a thread that is not stuck, or have not started and have
  * an executor with a seat that no stuck sleeper holds; or are promises, which anyone may resolve.
  *
- * A task that its limiter holds back waits for any of those that were let through and have not ended, if only such are
- * in its way. That is looked at only to see who is stuck: one of them is run here when nothing else goes on, and not
- * before, since they may be strangers.
- *
- * Where that hangs on a group that somebody is just entering or leaving, or on a limiter that is in use, the thread is not sure, sleeps for a moment
+ * Where that hangs on a group that somebody is just entering or leaving, the thread is not sure, sleeps for a moment
  * only, and looks again.
  *
  * A held task that becomes startable later may be for a sleeper to run that has found nothing. Such sleepers are
@@ -35,11 +31,9 @@
 
 #include <errno.h>
 
-#include "claim.h"
 #include "executor.h"
 #include "hold.h"
 #include "member.h"
-#include "plan.h"
 #include "pool.h"
 #include "task.h"
 #include "thread.h"
@@ -105,7 +99,7 @@ static void visit_needs_locked(const struct exec__hold *h, visit_fn *visit, void
 }
 
 /* One that has been decided starts when its time has come, unless it waits for room in its group, which any of the
- * members may make, or for its limiter, as below. */
+ * members may make. */
 static struct exec_group *group_edges(const struct exec__node *node) {
     if (!node->is_hold)
         return as_sleeper(node)->group;
@@ -113,8 +107,8 @@ static struct exec_group *group_edges(const struct exec__node *node) {
     return as_hold(node)->waits_for_room ? g : NULL;
 }
 
-/* True, when it has seen all of them: members of a group may be on their way in or out, and a limiter may be in use. */
-static bool visit_edges_locked(const struct exec__node *node, bool limiters, visit_fn *visit, void *ctx) {
+/* True, when it has seen all of them: members of a group may be on their way in or out. */
+static bool visit_edges_locked(const struct exec__node *node, visit_fn *visit, void *ctx) {
     struct exec_group *g = group_edges(node);
     if (g != NULL) {
         uint64_t gone = exec__members_gone(g);
@@ -123,8 +117,6 @@ static bool visit_edges_locked(const struct exec__node *node, bool limiters, vis
     }
     if (node->is_hold && !as_hold(node)->decided)
         visit_needs_locked(as_hold(node), visit, ctx);
-    else if (node->is_hold && limiters && as_hold(node)->plan != NULL)
-        return exec__plan_each_before(as_hold(node)->plan, visit, ctx);
     if (!node->is_hold)
         for (size_t i = 0; i < as_sleeper(node)->nfs; i++)
             visit(as_sleeper(node)->fs[i], ctx);
@@ -188,7 +180,7 @@ static void find_seated(struct walk *w, const struct exec__pool *p) {
 
 static bool is_wanted(struct walk *w, const future_t *f) {
     if (w->take != OURS)
-        return w->take == ANYONES && (!f->pool->own_threads || exec__claimable(f));
+        return w->take == ANYONES && !f->pool->own_threads;
     bool left = w->patient && exec__pool_has_idle(f->pool);
     w->left = w->left || left;
     return !left && exec__runs_here(f->pool);
@@ -229,7 +221,7 @@ static struct walk explore_locked(struct exec__node *from, enum follow follow, e
         node->next = w.done;
         w.done = node;
         w.at = node;
-        visit_edges_locked(node, take != OURS, look_at, &w);
+        visit_edges_locked(node, look_at, &w);
     }
     return w;
 }
@@ -265,12 +257,12 @@ static void count_one(future_t *f, void *ctx) {
  * */
 static bool may_end_locked(const struct exec__node *node, unsigned exploration, bool *unsure) {
     struct count c = {.exploration = exploration};
-    bool all = visit_edges_locked(node, true, count_one, &c);
+    bool all = visit_edges_locked(node, count_one, &c);
     if (needs_all_locked(node))
         return c.cannot == 0;
     if (!node->is_hold && as_sleeper(node)->group == NULL)
         return c.may >= as_sleeper(node)->want;
-    bool may = c.may > 0 || (c.cannot == 0 && all);
+    bool may = c.may > 0 || c.cannot == 0;
     *unsure = *unsure || (!may && !all);
     return may || !all;
 }

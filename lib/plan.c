@@ -223,21 +223,6 @@ static void let_through(struct exec__turn *t) {
     exec__hold_release(exec__extra_of(plan->f)->hold);
 }
 
-struct visit {
-    void (*visit)(future_t *f, void *ctx);
-    void *ctx;
-};
-
-static void visit_turn(struct exec__turn *t, void *ctx) {
-    const struct visit *v = ctx;
-    v->visit(EXEC__WHOLE(t, struct exec__plan, turn)->f, v->ctx);
-}
-
-bool exec__plan_each_before(struct exec__plan *plan, void (*visit)(future_t *f, void *ctx), void *ctx) {
-    struct visit v = {visit, ctx};
-    return plan->limiter == NULL || exec__limiter_each(plan->limiter, &plan->turn, visit_turn, &v) == 0;
-}
-
 void exec__plan_report(struct exec__plan *plan, int error) {
     if (plan->limiter != NULL)
         exec__limiter_leave(plan->limiter, &plan->turn, error);

@@ -78,10 +78,6 @@ void exec__plan_report(struct exec__plan *plan, int error);
 bool exec__plan_ask(struct exec__plan *plan);
 bool exec__plan_unask(struct exec__plan *plan);
 
-/* In the monitor: calls visit for each task that has to leave the task's limiter before that lets it through, if it
- * waits for nothing else, else for none. False: it could not look. */
-bool exec__plan_each_before(struct exec__plan *plan, void (*visit)(future_t *f, void *ctx), void *ctx);
-
 /* What a run has ended with is not the task's end: there will be another one, at plan->due. */
 bool exec__plan_goes_on(struct exec__plan *plan, int error);
 
