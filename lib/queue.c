@@ -123,8 +123,19 @@ static bool sweep(struct exec_queue *q) {
     return n > 0;
 }
 
-/* It looks full: looks at what the consumers have taken meanwhile. */
-EXEC__SELDOM static bool has_room_now(struct exec_queue *q, uint64_t tail, bool in_ring) {
+/* Whether there is room at this tail, which was read before, for the item at *position, by a head that was seen before:
+ * true is so; false may not be. */
+static inline bool seems_to_have_room(const struct exec_queue *q, uint64_t tail, uint64_t *position) {
+    uint64_t seen = atomic_load_explicit(&q->head_seen, memory_order_relaxed), used = between(seen, tail);
+    *position = seen + used;
+    return used + atomic_load_explicit(&q->aside, memory_order_relaxed) < q->capacity;
+}
+
+/* The same by what the consumers have taken meanwhile; for the ring there is a slot, too: it sweeps when only dead items
+ * are in the way. At a tail that has been left behind it may be wrong. */
+static bool has_room(struct exec_queue *q, uint64_t tail, bool in_ring, uint64_t *position) {
+    if (seems_to_have_room(q, tail, position))
+        return true;
     uint64_t head;
     int64_t used;
     for (unsigned tries = 0;; tries++) {
@@ -137,54 +148,57 @@ EXEC__SELDOM static bool has_room_now(struct exec_queue *q, uint64_t tail, bool 
         wait_a_little(tries);
     }
     atomic_store_explicit(&q->head_seen, position_of(head), memory_order_relaxed); /* may step back; at most head */
+    *position = position_of(head) + (uint64_t)used;
     return !in_ring || used < (int64_t)q->nslots || sweep(q);
 }
 
-/* Whether there is room at this tail, which was read before; for the ring a slot, too: sweeps when only dead items are
- * in the way. At a tail that has been left behind it may be wrong. */
-static inline bool has_room(struct exec_queue *q, uint64_t tail, bool in_ring) {
-    uint64_t seen = atomic_load_explicit(&q->head_seen, memory_order_relaxed);
-    if (between(seen, tail) + atomic_load_explicit(&q->aside, memory_order_relaxed) < q->capacity)
-        return true;
-    return has_room_now(q, tail, in_ring);
-}
-
 /* Reads tail until there is room at it: 0, EAGAIN, EPIPE. */
-static inline int find_room(struct exec_queue *q, uint64_t *tail, bool in_ring) {
+static int find_room(struct exec_queue *q, uint64_t *tail, bool in_ring, uint64_t *position) {
     for (unsigned tries = 0;; tries++) {
+        bool open = !(*tail & (CLOSED | COUNTING));
+        if (open && has_room(q, *tail, in_ring, position))
+            return 0;
         if (*tail & CLOSED)
             return EPIPE;
-        if (!(*tail & COUNTING) && has_room(q, *tail, in_ring))
-            return 0;
-        if (*tail & COUNTING)
+        if (!open)
             wait_a_little(tries);
         uint64_t now = atomic_load(&q->tail);
-        if (now == *tail && !(now & COUNTING))
+        if (open && now == *tail)
             return EAGAIN;
         *tail = now;
     }
 }
 
+/* Puts the item at the position that tail stands for. False: tail has moved, or the slot's consumer has taken what was
+ * there, but not handed it on yet. */
+static inline bool put_at(struct exec_queue *q, uint64_t tail, uint64_t position, void *item) {
+    struct exec__slot *s = slot_at(q, position);
+    uint64_t turn = turn_at(q, position);
+    if (atomic_load_explicit(&s->turn, memory_order_acquire) != turn ||
+        !atomic_compare_exchange_strong(&q->tail, &tail, tail + 1))
+        return false;
+    s->item = item;
+    atomic_store_explicit(&s->turn, turn + 1, memory_order_release);
+    return true;
+}
+
+/* It looks full, or somebody is in the way. */
+EXEC__SELDOM static int try_put_again(struct exec_queue *q, void *item) {
+    for (unsigned tries = 0;; tries++) {
+        uint64_t tail = atomic_load(&q->tail), position;
+        int error = find_room(q, &tail, true, &position);
+        if (error != 0 || put_at(q, tail, position, item))
+            return error;
+        wait_a_little(tries);
+    }
+}
+
 int exec__queue_try_put(struct exec_queue *q, void *item) {
     uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire); /* pairs with count_aside() */
-    for (unsigned tries = 0;; tries++) {
-        int error = find_room(q, &tail, true);
-        if (error != 0)
-            return error;
-        uint64_t seen = atomic_load_explicit(&q->head_seen, memory_order_relaxed);
-        uint64_t turn = turn_at(q, seen + between(seen, tail));
-        struct exec__slot *s = slot_at(q, tail);
-        if (atomic_load_explicit(&s->turn, memory_order_acquire) != turn) {
-            wait_a_little(tries); /* its consumer has taken it, but not handed it on yet; or tail has moved */
-            tail = atomic_load_explicit(&q->tail, memory_order_acquire);
-            continue;
-        }
-        if (atomic_compare_exchange_weak(&q->tail, &tail, tail + 1)) {
-            s->item = item;
-            atomic_store_explicit(&s->turn, turn + 1, memory_order_release);
-            return 0;
-        }
-    }
+    uint64_t position;
+    if (!(tail & (CLOSED | COUNTING)) && seems_to_have_room(q, tail, &position) && put_at(q, tail, position, item))
+        return 0;
+    return try_put_again(q, item);
 }
 
 /* COUNTING has been set in this tail, so that no more than CLOSED changes in it meanwhile. */
@@ -196,9 +210,9 @@ static void count_aside(struct exec_queue *q, uint64_t tail) {
 }
 
 int exec__queue_try_reserve(struct exec_queue *q) {
-    uint64_t tail = atomic_load(&q->tail);
+    uint64_t tail = atomic_load(&q->tail), unused;
     int error;
-    while ((error = find_room(q, &tail, false)) == 0)
+    while ((error = find_room(q, &tail, false, &unused)) == 0)
         if (atomic_compare_exchange_weak(&q->tail, &tail, tail | COUNTING)) {
             count_aside(q, tail);
             break;
