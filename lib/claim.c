@@ -178,8 +178,10 @@ int exec__claim_starving(future_t *f) {
     return 0;
 }
 
-/* The task is in this thread's deque, if it still is: it was put there by this thread. */
-static bool run_released(struct exec__seat *seat, future_t *f) {
+/* What this thread has let go of last is in its deque, or in a lane, if it still is: it was put there by this thread. */
+static bool run_released_in_deque(struct exec__seat *seat) {
+    future_t *f = exec__self.released;
+    exec__self.released = NULL;
     if (stack_is_short() || !exec__deque_take(&seat->deque, f))
         return false;
     int saved = errno;
@@ -191,15 +193,29 @@ static bool run_released(struct exec__seat *seat, future_t *f) {
     return true;
 }
 
+static bool run_released_in_lane(struct exec__seat *seat) {
+    bool here = exec__self.released_in == &seat->pool->lanes;
+    exec__self.released_in = NULL;
+    future_t *f = NULL;
+    if (here && !stack_is_short())
+        f = exec__lanes_start_put(&seat->pool->lanes, exec__self.released_put);
+    if (f == NULL)
+        return false;
+    int saved = errno;
+    exec__seat_run(seat, f, 1);
+    errno = saved;
+    return true;
+}
+
 void exec__claim_released(void) {
     struct exec__thread *self = &exec__self;
     const unsigned exploration = self->exploration;
-    future_t *f = self->released;
-    while (f != NULL && self->seat != NULL && self->released_on == exploration) {
-        self->released = NULL;
-        if (!run_released(self->seat, f))
-            return;
-        f = self->released;
+    bool ran = true;
+    while (ran && self->seat != NULL && self->released_on == exploration) {
+        if (self->released != NULL)
+            ran = run_released_in_deque(self->seat);
+        else
+            ran = self->released_in != NULL && run_released_in_lane(self->seat);
     }
 }
 

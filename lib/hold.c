@@ -152,9 +152,14 @@ static void post(struct exec__pool *p, future_t *f, unsigned exploration) {
     struct exec__thread *self = &exec__self;
     bool ours = self->seat != NULL && self->seat->pool == p && exec__extra_of(f)->hold->n > 0;
     if (exec__has_lane(f)) {
-        exec__lane_put(p, f, false);
+        uint64_t put = exec__lane_put(p, f, false);
+        self->released = NULL;
+        self->released_in = ours ? &p->lanes : NULL;
+        self->released_put = put;
+        self->released_on = exploration;
     } else if (ours && exec__deque_push(&self->seat->deque, f) == 0) {
         self->released = f;
+        self->released_in = NULL;
         self->released_on = exploration;
     } else {
         exec__inbox_put(p, f);

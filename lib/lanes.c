@@ -33,7 +33,8 @@
 #include "slab.h"
 
 struct exec__lane_entry {
-    struct exec__lane_entry *next, **link; /* in its lane; link NULL: in none; the lanes' lock, as are the next three */
+    struct exec__lane_entry *next,
+        **link; /* first; in its lane; link NULL: in none; the lanes' lock, as are the next three */
     uint64_t number;
     uint64_t queue_end; /* when it was put */
     unsigned lane;
@@ -90,7 +91,7 @@ static bool counts(const struct exec__lane_entry *e) {
 
 static void append_locked(struct exec__lanes *l, struct exec__lane_entry *e, bool counted) {
     e->lane = 2 * (unsigned)(e->priority + EXEC__MOST_URGENT) + counted;
-    e->number = l->puts++;
+    e->number = ++l->puts;
     e->queue_end = exec__queue_end(l->queue);
     struct exec__lane *lane = &l->lanes[e->lane];
     e->next = NULL;
@@ -119,15 +120,17 @@ static void drop_reference(struct exec__lanes *l, future_t *f, bool counted) {
     exec__future_release(f, 1);
 }
 
-void exec__lanes_put(struct exec__lanes *l, future_t *f, bool counted) {
+uint64_t exec__lanes_put(struct exec__lanes *l, future_t *f, bool counted) {
     struct exec__lane_entry *e = exec__extra_of(f)->lane_entry;
     pthread_mutex_lock(&l->lock);
     bool put = e->link == NULL && exec__startable(exec__future_word(f));
     if (put)
         append_locked(l, e, counted);
+    uint64_t number = put ? e->number : 0;
     pthread_mutex_unlock(&l->lock);
     if (!put)
         drop_reference(l, f, counted);
+    return number;
 }
 
 void exec__lanes_forget(struct exec__lanes *l, future_t *f) {
@@ -143,7 +146,7 @@ void exec__lanes_forget(struct exec__lanes *l, future_t *f) {
 
 /* --- taking --- */
 
-typedef struct exec__lane_entry *choose_fn(const struct exec__lanes *l, uint64_t lanes);
+typedef struct exec__lane_entry *choose_fn(const struct exec__lanes *l, uint64_t lanes, uint64_t number);
 
 /* The oldest of the first ones. */
 static struct exec__lane_entry *oldest_locked(const struct exec__lanes *l, uint64_t lanes) {
@@ -161,25 +164,40 @@ static struct exec__lane_entry *oldest_of_level_locked(const struct exec__lanes 
     return oldest_locked(l, lanes & (UINT64_C(3) << (lane & ~1)));
 }
 
-static struct exec__lane_entry *most_urgent_locked(const struct exec__lanes *l, uint64_t lanes) {
+static struct exec__lane_entry *most_urgent_locked(const struct exec__lanes *l, uint64_t lanes, uint64_t unused) {
+    (void)unused;
     return oldest_of_level_locked(l, lanes, 63 - __builtin_clzll(lanes));
 }
 
-static struct exec__lane_entry *least_urgent_locked(const struct exec__lanes *l, uint64_t lanes) {
+static struct exec__lane_entry *least_urgent_locked(const struct exec__lanes *l, uint64_t lanes, uint64_t unused) {
+    (void)unused;
     return oldest_of_level_locked(l, lanes, __builtin_ctzll(lanes));
 }
 
-static struct exec__lane_entry *longest_waiting_locked(const struct exec__lanes *l, uint64_t lanes) {
+static struct exec__lane_entry *longest_waiting_locked(const struct exec__lanes *l, uint64_t lanes, uint64_t unused) {
+    (void)unused;
     struct exec__lane_entry *e = oldest_locked(l, lanes);
     return exec__queue_begin(l->queue) >= e->queue_end ? e : NULL;
 }
 
+/* Of the last ones. */
+static struct exec__lane_entry *of_put_locked(const struct exec__lanes *l, uint64_t lanes, uint64_t number) {
+    for (; lanes != 0; lanes &= lanes - 1) {
+        struct exec__lane_entry **last = l->lanes[__builtin_ctzll(lanes)].last;
+        struct exec__lane_entry *e = EXEC__WHOLE(last, struct exec__lane_entry, next);
+        if (e->number == number)
+            return e;
+    }
+    return NULL;
+}
+
 /* Takes one out whose task can still be started, or revoked, and does that. */
-static future_t *take(struct exec__lanes *l, uint64_t lanes, choose_fn *choose, bool (*move)(future_t *f)) {
+static future_t *take(struct exec__lanes *l, uint64_t lanes, uint64_t number, choose_fn *choose,
+                      bool (*move)(future_t *f)) {
     for (;;) {
         pthread_mutex_lock(&l->lock);
         lanes &= atomic_load_explicit(&l->occupied, memory_order_relaxed);
-        struct exec__lane_entry *e = lanes != 0 ? choose(l, lanes) : NULL;
+        struct exec__lane_entry *e = lanes != 0 ? choose(l, lanes, number) : NULL;
         future_t *f = e != NULL ? e->f : NULL;
         bool counted = f != NULL && counts(e), moved = f != NULL && move(f);
         if (f != NULL)
@@ -200,13 +218,17 @@ static bool revoke(future_t *f) {
 }
 
 future_t *exec__lanes_start(struct exec__lanes *l, uint64_t lanes) {
-    return take(l, lanes, most_urgent_locked, exec__future_start);
+    return take(l, lanes, 0, most_urgent_locked, exec__future_start);
 }
 
 future_t *exec__lanes_start_oldest(struct exec__lanes *l) {
-    return take(l, EXEC__LANES_ALL, longest_waiting_locked, exec__future_start);
+    return take(l, EXEC__LANES_ALL, 0, longest_waiting_locked, exec__future_start);
+}
+
+future_t *exec__lanes_start_put(struct exec__lanes *l, uint64_t number) {
+    return take(l, EXEC__LANES_ALL, number, of_put_locked, exec__future_start);
 }
 
 future_t *exec__lanes_revoke(struct exec__lanes *l, uint64_t lanes) {
-    return take(l, lanes, least_urgent_locked, revoke);
+    return take(l, lanes, 0, least_urgent_locked, revoke);
 }

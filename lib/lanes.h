@@ -24,7 +24,7 @@ struct exec__lanes {
         EXEC__CACHE_LINE) _Atomic uint64_t occupied; /* lanes that are not empty; written under lock, read by all */
     struct exec_queue *queue;                        /* whose capacity some count against; r/o after init */
     pthread_mutex_t lock;
-    uint64_t puts; /* there ever were; lock, as is the next */
+    uint64_t puts; /* how many there ever were; lock, as is the next */
     struct exec__lane lanes[EXEC__LANES];
 };
 
@@ -46,13 +46,16 @@ static inline bool exec__has_lane(const future_t *f) {
 }
 
 /* Puts a task that may start into its lane, with its entry's reference, and with room in the queue that was reserved
- * for it, if it counts. If somebody has started or revoked it already, both go. */
-void exec__lanes_put(struct exec__lanes *l, future_t *f, bool counts);
+ * for it, if it counts. If somebody has started or revoked it already, both go. The number of this put, from 1; 0: it
+ * was none. */
+uint64_t exec__lanes_put(struct exec__lanes *l, future_t *f, bool counts);
 
 /* Takes a task out of these lanes, and starts it: the most urgent and of those the oldest; or the oldest of all, if
- * that is older than what lies in the queue. Its entry's reference is the caller's. NULL: there is none. */
+ * that is older than what lies in the queue; or the one of that put, if it is the newest of its lane. Its entry's
+ * reference is the caller's. NULL: there is none. */
 future_t *exec__lanes_start(struct exec__lanes *l, uint64_t lanes);
 future_t *exec__lanes_start_oldest(struct exec__lanes *l);
+future_t *exec__lanes_start_put(struct exec__lanes *l, uint64_t number);
 
 /* The same, but that it is revoked (ECANCELED): the oldest one of the least urgent. */
 future_t *exec__lanes_revoke(struct exec__lanes *l, uint64_t lanes);

@@ -324,12 +324,13 @@ future_t *exec__inbox_take(struct exec__pool *p, bool in_any_case) {
 
 /* --- the lanes --- */
 
-void exec__lane_put(struct exec__pool *p, future_t *f, bool counts) {
-    exec__lanes_put(&p->lanes, f, counts);
+uint64_t exec__lane_put(struct exec__pool *p, future_t *f, bool counts) {
+    uint64_t number = exec__lanes_put(&p->lanes, f, counts);
     if (atomic_load(&p->discarding))
         while (exec__lane_drop(p, EXEC__LANES_ALL))
             continue;
     exec__pool_wake(p);
+    return number;
 }
 
 bool exec__lane_drop(struct exec__pool *p, uint64_t lanes) {

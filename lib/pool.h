@@ -117,9 +117,9 @@ static inline bool exec__inbox_is_empty(const struct exec__pool *p) {
     return (uint32_t)atomic_load(&p->inbox_state) == 0;
 }
 
-/* Puts a task with a priority into its lane (lanes.h), and wakes a worker. Cancels one that lies in these lanes, the
+/* Puts a task with a priority into its lane (exec__lanes_put()), and wakes a worker. Cancels one that lies in these lanes, the
  * oldest of the least urgent: false, there is none. */
-void exec__lane_put(struct exec__pool *p, future_t *f, bool counts);
+uint64_t exec__lane_put(struct exec__pool *p, future_t *f, bool counts);
 bool exec__lane_drop(struct exec__pool *p, uint64_t lanes);
 
 /* Ends a PENDING task, wherever it lies, without running it (exec__future_revoke()): false, when it is PENDING no more.

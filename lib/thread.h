@@ -6,6 +6,7 @@
 #define EXEC__THREAD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct exec__frame;
 struct future;
@@ -14,6 +15,7 @@ struct exec__cell;
 struct exec__errand;
 struct exec__callback;
 struct exec__timers;
+struct exec__lanes;
 
 struct exec__thread {
     struct exec__frame *frame;    /* the innermost task or map that runs here (task.h), or NULL */
@@ -23,10 +25,12 @@ struct exec__thread {
     struct exec__errand *errands, *last_errand; /* to be done when the present one is (notify.c) */
     const struct exec__callback *callback;      /* the innermost one that is being called, or NULL */
     bool at_errands;
-    const struct exec__timers *timers; /* whose thread it is (timer.c), or NULL */
-    unsigned exploration;              /* the last in which it found something to run (chain.c) */
-    struct future *released;           /* what it has let go of last, into its own deque (hold.c); */
-    unsigned released_on;              /* and the exploration that had passed it last */
+    const struct exec__timers *timers;     /* whose thread it is (timer.c), or NULL */
+    unsigned exploration;                  /* the last in which it found something to run (chain.c) */
+    struct future *released;               /* what it has let go of last, into its own deque (hold.c), or NULL; */
+    const struct exec__lanes *released_in; /* or these lanes, or NULL; */
+    uint64_t released_put;                 /* in which put; */
+    unsigned released_on;                  /* and the exploration that had passed it last */
     bool stirred;      /* has run or submitted something since it last looked whether others have to know (wait.c) */
     bool was_left;     /* by a task that called pthread_exit() or was cancelled (task.c) */
     char *stack_floor; /* below it there is too little stack for another task (wait.c); NULL: not known yet */

@@ -2,6 +2,7 @@
  * else is as for other tasks: waits, retries, times, groups, limiters. */
 #include "priorities.h"
 
+#include "after.h"
 #include "limiters.h"
 
 /* ---- options ---- */
@@ -356,6 +357,26 @@ TEST(priority, a_chain_of_them_is_run_by_the_task_that_waits_for_its_end) {
     for (int i = 0; i < LENGTH; i++)
         future_unref(fs[i]);
     in_order(&l.ran, LENGTH);
+}
+
+/* In a time that goes with its length: each is run by the thread that has let go of it. */
+TEST(priority, so_is_a_long_one) {
+    executor_t *ex = pool(1);
+    atomic_int runs = 0;
+    future_t *begin = promise(), *last = future_ref(begin);
+    for (int i = 0; i < LONG; i++) {
+        future_t *f = submit_opts(ex, count_up, &runs, &(exec_task_opts){.priority = i % 2 ? -1 : 1, AFTER(last)});
+        future_unref(last);
+        last = f;
+    }
+    future_t *waiter = submit(ex, wait_for_last, &last);
+    wait_until(future_state(waiter) == FUTURE_RUNNING);
+    fulfil(begin);
+    ok(outcome(waiter));
+    eq_int(atomic_load(&runs), LONG);
+    future_unref(begin);
+    future_unref(last);
+    executor_destroy(ex);
 }
 
 TEST(priority, one_whose_prerequisite_fails_ends_with_it) {
