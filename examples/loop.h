@@ -5,9 +5,9 @@
  *
  * TASKS tasks (1,000 unless given) are members of a group; each waits for 1 to 20 ms and then computes. The future
  * all_done comes after them. The loop takes finished members from the group, a few in a turn, and ticks every 5 ms, in
- * place of whatever else a loop is for. Measured is its longest turn, from one poll to the next; checked, that each task
- * came out of the group once, with its result, and that the loop never waited: in a turn that did, its thread has given
- * up the processor of its own accord (getrusage(2), ru_nvcsw), however busy the machine is.
+ * place of whatever else a loop is for. Measured is its longest turn, from one poll to the next; checked, that each
+ * task came out of the group once, with its result, and that the loop never waited: in a turn that did, its thread has
+ * given up the processor of its own accord (getrusage(2), ru_nvcsw), however busy the machine is.
  */
 #ifndef LOOP_H
 #define LOOP_H

@@ -178,7 +178,7 @@ int exec__claim_starving(future_t *f) {
     return 0;
 }
 
-/* What this thread has let go of last is in its deque, or in a lane, if it still is: it was put there by this thread. */
+/* What this thread has let go of last is in its deque, or in a lane, if it still is: this thread has put it there. */
 static bool run_released_in_deque(struct exec__seat *seat) {
     future_t *f = exec__self.released;
     exec__self.released = NULL;

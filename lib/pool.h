@@ -117,13 +117,12 @@ static inline bool exec__inbox_is_empty(const struct exec__pool *p) {
     return (uint32_t)atomic_load(&p->inbox_state) == 0;
 }
 
-/* Puts a task with a priority into its lane (exec__lanes_put()), and wakes a worker. Cancels one that lies in these lanes, the
- * oldest of the least urgent: false, there is none. */
+/* Puts a task with a priority into its lane (exec__lanes_put()), and wakes a worker. Cancels one that lies in these
+ * lanes, the oldest of the least urgent: false, there is none. */
 uint64_t exec__lane_put(struct exec__pool *p, future_t *f, bool counts);
 bool exec__lane_drop(struct exec__pool *p, uint64_t lanes);
 
-/* Ends a PENDING task, wherever it lies, without running it (exec__future_revoke()): false, when it is PENDING no more.
- * */
+/* Ends a PENDING task, wherever it lies, without running it (exec__future_revoke()): false, it is PENDING no more. */
 bool exec__revoke(future_t *f, int error);
 /* One that was revoked (exec__future_revoke()), in a pool that cannot end meanwhile: what follows from that. */
 void exec__revoked(future_t *f, int error);

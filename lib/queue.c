@@ -131,8 +131,8 @@ static inline bool seems_to_have_room(const struct exec_queue *q, uint64_t tail,
     return used + atomic_load_explicit(&q->aside, memory_order_relaxed) < q->capacity;
 }
 
-/* The same by what the consumers have taken meanwhile; for the ring there is a slot, too: it sweeps when only dead items
- * are in the way. At a tail that has been left behind it may be wrong. */
+/* The same by what the consumers have taken meanwhile; for the ring there is a slot, too: it sweeps when only dead
+ * items are in the way. At a tail that has been left behind it may be wrong. */
 static bool has_room(struct exec_queue *q, uint64_t tail, bool in_ring, uint64_t *position) {
     if (seems_to_have_room(q, tail, position))
         return true;

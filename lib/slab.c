@@ -9,8 +9,8 @@
  * Slabs are aligned to their size, which leads from a cell to its slab. Locking: depot.lock guards the depot and the
  * header of every slab; it is held for one batch, and never together with another lock.
  *
- * Built with EXEC_PLAIN_FUTURES, or for AddressSanitizer, each future is an allocation of its own instead, and no thread
- * keeps any, so that tools see each one's life.
+ * Built with EXEC_PLAIN_FUTURES, or for AddressSanitizer, each future is an allocation of its own instead, and no
+ * thread keeps any, so that tools see each one's life.
  */
 #include "slab.h"
 

@@ -28,8 +28,8 @@ enum exec__sleep_kind exec__sleep_kind_here(void);
 /* How long to sleep while a task is PENDING that this thread may yet have to run. */
 exec_time exec__until_patience_ends(exec_time deadline);
 
-/* Waits until the future has finished, or the deadline, whatever it takes: no cancellation point, and where the chain of
- * waits closes to a ring, another wait in it is the one that fails. */
+/* Waits until the future has finished, or the deadline, whatever it takes: no cancellation point, and where the chain
+ * of waits closes to a ring, another wait in it is the one that fails. */
 void exec__wait_out(future_t *f, exec_time deadline);
 
 #endif

@@ -1,5 +1,5 @@
-/* stress_priority.c - tasks of all priorities, from outside and from tasks, plain ones and ones that wait for others, for
- * their time, for a limiter or room in a group, and that are run again; against cancels, waits that run them, and
+/* stress_priority.c - tasks of all priorities, from outside and from tasks, plain ones and ones that wait for others,
+ * for their time, for a limiter or room in a group, and that are run again; against cancels, waits that run them, and
  * shutdowns.
  *
  * Two kinds of rounds. In one the workers are held, so that nothing leaves the queue and the lanes but by a cancel, and

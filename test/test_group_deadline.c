@@ -1,5 +1,5 @@
-/* test_group_deadline.c - the .deadline of a group: what ends then, and that it does at that time, whether or not anybody
- * waits for the group. The clock is a test's own where nobody waits, and the system's where somebody does. */
+/* test_group_deadline.c - the .deadline of a group: what ends then, and that it does at that time, whether or not
+ * anybody waits for the group. The clock is a test's own where nobody waits, and the system's where somebody does. */
 #include "groups.h"
 
 #include <poll.h>

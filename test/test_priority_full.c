@@ -1,5 +1,5 @@
-/* test_priority_full.c - tasks with a priority and the queue's capacity: the four policies, room that is given back, the
- * count when many race; and what ends such tasks otherwise: cancels, deadlines, shutdowns, forks. */
+/* test_priority_full.c - tasks with a priority and the queue's capacity: the four policies, room that is given back,
+ * the count when many race; and what ends such tasks otherwise: cancels, deadlines, shutdowns, forks. */
 #include "priorities.h"
 
 #include "child.h"

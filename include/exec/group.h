@@ -78,9 +78,9 @@ void exec_group_cancel(exec_group_t *g);
 
 /* Waits for every member and its callbacks, without a deadline, and frees the group; what exec_group_next() has not
  * handed out is given up. Its results go to .free_result, if not before the call returns, then a moment later on a
- * worker. Returns the outcome, as exec_group_wait(). A member that no thread has the stack to run fails with ENOMEM. Where
- * a member can never end because of this wait, the wait that it is in is EDEADLK; and one that has not started, since it
- * depends (.after) on the calling task, fails with EDEADLK.
+ * worker. Returns the outcome, as exec_group_wait(). A member that no thread has the stack to run fails with ENOMEM.
+ * Where a member can never end because of this wait, the wait that it is in is EDEADLK; and one that has not started,
+ * since it depends (.after) on the calling task, fails with EDEADLK.
  * EDEADLK: called by one of its members, or in a callback of one, for which it would wait: the group remains. EINVAL:
  * NULL. EOWNERDEAD: in a forked child, freed without waiting. Not a cancellation point. */
 int exec_group_close(exec_group_t *g);

@@ -85,8 +85,8 @@ typedef struct exec_task_opts {
                                      CLOCK_REALTIME; when that is set, the task sees it within 10 seconds. Not together
                                      with .every. NULL: none */
     const char *zone;            /* in which .cron is read. NULL: the process's own */
-    size_t count;                /* of runs, under .every or .cron: the last one's outcome is the task's, and the
-                                     results of the others go to .free_result, each before the next run. 0: any number */
+    size_t count;                /* of runs, under .every or .cron: the last one's outcome is the task's, the results
+                                     of the others go to .free_result, each before the next run. 0: any number */
     bool keep_going;             /* a run that fails, after all of its .retry, does not end the schedule */
     struct exec_limiter *limiter; /* which each run of the task has to be let through by (exec/limiter.h); until then it
                                      holds no worker and no room in the queue. NULL: none */
