@@ -249,7 +249,8 @@ int exec_sleep(exec_time duration) {
 
 /* --- exec_poll --- */
 
-/* One poll(2) to the deadline; interrupting signals do not end it. The number of ready descriptors, or -error. */
+/* One poll(2) to the deadline, by the library's clock, which the kernel's timeout may be a little ahead of; interrupting
+ * signals do not end it. The number of ready descriptors, or -error. */
 static int poll_until(struct pollfd *fds, nfds_t n, exec_time deadline) {
     if (deadline < EXEC_NOW)
         deadline = EXEC_NOW;
@@ -257,8 +258,10 @@ static int poll_until(struct pollfd *fds, nfds_t n, exec_time deadline) {
         exec_time left = deadline == EXEC_NEVER ? 0 : deadline - exec_now();
         struct timespec timeout = exec__timespec(left);
         int ready = ppoll(fds, n, deadline == EXEC_NEVER ? NULL : &timeout, NULL);
-        if (ready >= 0 || errno != EINTR)
-            return ready >= 0 ? ready : -errno;
+        if (ready > 0 || (ready == 0 && exec_now() >= deadline))
+            return ready;
+        if (ready < 0 && errno != EINTR)
+            return -errno;
     }
 }
 

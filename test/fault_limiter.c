@@ -173,6 +173,8 @@ static void spawn_limited(void) {
     open_executor(1);
     open_limiter(&(exec_limiter_opts){.max_running = 1});
     CHECK_ERROR(executor_submit(ex, submit_in_task, &n, NULL, &f), 0);
+    while (!future_done(f))
+        sched_yield(); /* a wait may fail meanwhile, too */
     CHECK_ERROR(future_get(f, NULL), 0);
     future_unref(f);
     executor_destroy(ex);

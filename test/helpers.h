@@ -126,6 +126,12 @@ static inline void nap(exec_time duration) {
     for (exec_time until_ = exec_after(LIMIT); !(condition); nap(EXEC_US(100))) \
     exec_now() > until_ ? FAIL("it did not come to this: %s", #condition) : (void)0
 
+/* Waits until a counter has come to this, and not further. */
+static inline void comes_to(atomic_int *counter, int n) {
+    wait_until(atomic_load(counter) >= n);
+    eq_int(atomic_load(counter), n);
+}
+
 /* Opens once gate_open() has been called `closed` times; whoever is at gate_wait() then goes on. */
 struct gate {
     pthread_mutex_t lock;

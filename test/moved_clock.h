@@ -45,12 +45,6 @@ static inline void pass(executor_t *ex, exec_time duration) {
     settle(ex);
 }
 
-/* Waits until a counter has come to this, and not further. */
-static inline void comes_to(atomic_int *counter, int n) {
-    wait_until(atomic_load(counter) >= n);
-    eq_int(atomic_load(counter), n);
-}
-
 static inline future_t *submit_until(executor_t *ex, exec_fn *fn, void *arg, exec_time deadline) {
     return submit_opts(ex, fn, arg, &(exec_task_opts){.deadline = deadline});
 }

@@ -164,6 +164,8 @@ static int fight(exec_fn *fn, exec_task_opts opts) {
     stress_meet(&duel.barrier);
     error = future_get(duel.f, &result);
     CHECK_PTR(result, error == 0 ? &duel : NULL);
+    while (atomic_load(&duel.runs) + atomic_load(&duel.drops) == 0)
+        sched_yield(); /* who ends it calls .drop a moment after that can be seen */
     CHECK_EQ(atomic_load(&duel.runs) == 0, atomic_load(&duel.drops));
     while (atomic_load(&duel.frees) + (error == 0) < atomic_load(&duel.made))
         sched_yield(); /* an earlier run's result goes when it is about to run again, or a moment later */

@@ -65,7 +65,7 @@ TEST(deadline, a_task_whose_deadline_has_passed_does_not_start) {
     executor_t *ex = pool(2);
     for (int i = 0; i < 50; i++)
         timed_out(doomed_until(ex, &drops, i % 2 ? exec_now() : 1));
-    eq_int(atomic_load(&drops), 50);
+    comes_to(&drops, 50);
     executor_destroy(ex);
 }
 
@@ -101,7 +101,7 @@ TEST(deadline, a_task_that_waits_for_others_ends_when_the_deadline_passes) {
     pass(ex, 1);
     timed_out(f);
     timed_out(next);
-    eq_int(atomic_load(&drops), 2);
+    comes_to(&drops, 2);
     fulfil(p);
     future_unref(p);
     executor_destroy(ex);
@@ -245,7 +245,7 @@ TEST(deadline, a_task_of_the_only_worker_may_wait_for_it) {
     pass(ex, EXEC_SEC(1));
     eq_ptr(take(f), &w);
     future_unref(w.f), future_unref(p);
-    eq_int(atomic_load(&drops), 1);
+    comes_to(&drops, 1);
     executor_destroy(ex);
 }
 
@@ -500,7 +500,7 @@ TEST(deadline, a_discarded_executor_cancels_in_every_stage) {
         eq_state(fs[i], FUTURE_CANCELLED);
         eq_err(outcome(fs[i]), ECANCELED);
     }
-    eq_int(atomic_load(&drops), 2);
+    comes_to(&drops, 2);
     eq_err(executor_submit(ex, must_not_run, NULL, &(exec_task_opts){.deadline = deadline}, NULL), ESHUTDOWN);
     eq_err(executor_submit(ex, must_not_run, NULL, &(exec_task_opts){.deadline = 1}, NULL), ESHUTDOWN);
     future_unref(p);
@@ -577,7 +577,7 @@ TEST(deadline, where_the_caller_runs_it_a_task_is_timed_as_well) {
     stop_clock();
     timed_out(submit_opts(ex, spend_a_second, ex, &(exec_task_opts){.timeout = EXEC_SEC(1)}));
     timed_out(doomed_until(ex, &drops, exec_now()));
-    eq_int(atomic_load(&drops), 1);
+    comes_to(&drops, 1);
     plug_out(&plug);
     ok(outcome(first));
     ok(outcome(queued));

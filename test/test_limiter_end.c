@@ -44,7 +44,7 @@ TEST(limiter_end, at_its_deadline_one_that_is_held_back_ends) {
     eq_state(f, FUTURE_PENDING);
     exec__clock_move(1, 0);
     await_end(f, ETIMEDOUT);
-    eq_int(atomic_load(&s.drops), 1);
+    comes_to(&s.drops, 1);
     give_back(s.l, &s.permit);
     s.permit.in_flight = 0;
     eq_ptr(take(behind), s.ex);

@@ -556,7 +556,7 @@ TEST(retry, a_cancelled_group_makes_no_more_attempts) {
         executor_t *ex = pool(1);
         exec_group_t *g = group_of(ex, (exec_group_opts){.max_running = limit});
         future_t *f = member_opts(g, log_run, &log, &(exec_task_opts){.retry = {.attempts = 9, .delay = LIMIT * 2}});
-        comes_to(&log.n, 1);
+        rests_after(f, &log, 1);
         exec_group_cancel(g);
         ends_with(f, ECANCELED);
         eq_err(exec_group_close(g), ECANCELED);

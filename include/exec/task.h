@@ -54,7 +54,9 @@ typedef struct exec_task_opts {
     void (*drop)(void *arg);     /* called with the argument when the accepted task will never run: exactly one of
                                      the function and drop is called, once, with no lock held, on the thread that
                                      cancelled, shut down or dropped, on a worker, or on the thread that keeps the
-                                     executor's times */
+                                     executor's times. Where another thread looks just then, the future may be seen
+                                     to have finished a moment before the call; who sleeps until it has finished is
+                                     woken after it, and a group it is in has not ended before */
     void (*free_result)(void *); /* called with the result that no future_get() has taken, when the last reference to
                                      the future goes; not called for NULL */
     const char *name;            /* what future_name() answers; kept as a pointer, so it must outlive the future */
