@@ -249,8 +249,8 @@ int exec_sleep(exec_time duration) {
 
 /* --- exec_poll --- */
 
-/* One poll(2) to the deadline, by the library's clock, which the kernel's timeout may be a little ahead of; interrupting
- * signals do not end it. The number of ready descriptors, or -error. */
+/* One poll(2) to the deadline, by the library's clock, which the kernel's timeout may be a little ahead of.
+ * Interrupting signals do not end it. The number of ready descriptors, or -error. */
 static int poll_until(struct pollfd *fds, nfds_t n, exec_time deadline) {
     if (deadline < EXEC_NOW)
         deadline = EXEC_NOW;
