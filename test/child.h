@@ -7,20 +7,19 @@
 #include <sys/wait.h>
 
 /* AddressSanitizer does not keep its allocator whole in a forked child: a lock of it that another thread holds at the
- * fork remains locked there. So the fork waits until no other thread is about to allocate anything. */
+ * fork remains locked there. So the fork waits until no other thread is about to allocate anything; for a moment only,
+ * since some tests fork while others are busy. */
 static inline void let_others_sleep(void) {
 #ifdef TEST_UNDER_ASAN
     enum { MOST = 256 };
     pid_t tids[MOST];
-    bool asleep;
-    do {
+    bool asleep = false;
+    for (exec_time until = exec_after(EXEC_MS(500)); !asleep && exec_now() < until; nap(EXEC_US(100))) {
         int n = threads_named("", tids, MOST);
         asleep = n <= MOST;
         for (int i = 0; i < n && asleep; i++)
             asleep = tids[i] == gettid() || sleeps(tids[i]);
-        if (!asleep)
-            nap(EXEC_US(100));
-    } while (!asleep);
+    }
 #endif
 }
 
