@@ -10,7 +10,7 @@
  * for each of entering, the slot, leaving it, queueing as finished, counting out, and handing out, at 6 to 9 ns each,
  * and the way past the fast paths of tasks without options. Tried, and no gain: both counts of the finishers on one
  * cache line; slots that are emptied by a plain store, and looked at under the lock of handing out; fetching the lines
- * that a member will write when it finishes before it runs. What one step saves, the next one waits for.
+ * that a member will write when it finishes before it runs.
  */
 #include <errno.h>
 #include <stdio.h>
