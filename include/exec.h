@@ -26,5 +26,8 @@
 #include <exec/limiter.h>
 #include <exec/retry.h>
 #include <exec/cron.h>
+#include <exec/progress.h>
+#include <exec/stats.h>
+#include <exec/trace.h>
 
 #endif

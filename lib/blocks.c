@@ -11,7 +11,11 @@
  *
  * Nothing is lost. A helper that finds nothing to claim for SPIN_TIME ends, or at once while the consumer sleeps. That
  * wakes the consumer, since the helper is a member of the stream's group, and then it sees what has run and what is
- * left. So it sleeps until there is nothing left to claim, and is not woken for each block.
+ * left. So it sleeps until there is nothing left to claim, and is not woken for each block. The consumer may also be
+ * elsewhere for long. Therefore a helper that ends ceases to count in `helping`, and then looks once more for something
+ * to claim; the consumer counts a block in `put`, and then looks how many help. All four are sequentially consistent,
+ * so one of the two sees the other. (One that gives way to other tasks does not look: what it leaves waits for another
+ * helper, or for the consumer's next call.)
  */
 #include "blocks.h"
 
@@ -146,7 +150,7 @@ void exec__work_put(struct exec__work *w, struct exec__block *b) {
     b->shared = true;
     atomic_store_explicit(&b->has_run, false, memory_order_relaxed);
     atomic_store_explicit(&w->ring[put & w->mask], b, memory_order_relaxed);
-    atomic_store_explicit(&w->put, put + 1, memory_order_release);
+    atomic_store(&w->put, put + 1);
 }
 
 struct exec__block *exec__work_claim(struct exec__work *w) {
@@ -182,14 +186,25 @@ static bool is_wanted_elsewhere(const struct exec__work *w, exec_time since) {
     return exec_now() - since > HELP_TIME && !atomic_load(&w->pool->closed) && exec__pool_has_work(w->pool);
 }
 
-void *exec__work_help(void *work) {
-    struct exec__work *w = work;
-    exec_time began = exec_now();
+/* Runs what there is: true, to give way to others. */
+static bool help(struct exec__work *w, exec_time began) {
     struct exec__block *b;
     while ((b = wait_to_claim(w)) != NULL) {
         exec__work_run(b); /* from here on the consumer may do with it as it likes */
         if (exec__self.was_left || is_wanted_elsewhere(w, began))
-            break;
+            return true;
     }
-    return NULL;
+    return false;
+}
+
+void *exec__work_help(void *work) {
+    struct exec__work *w = work;
+    exec_time began = exec_now();
+    for (;;) {
+        bool gives_way = help(w, began);
+        atomic_fetch_sub(&w->helping, 1);
+        if (gives_way || atomic_load(&w->claimed) == atomic_load(&w->put))
+            return NULL;
+        atomic_fetch_add(&w->helping, 1);
+    }
 }

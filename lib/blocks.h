@@ -40,6 +40,7 @@ struct exec__work {
     struct exec__block *_Atomic *ring;                   /* of the shared blocks: */
     _Atomic uint64_t put;                                /* how many there ever were, by the consumer */
     _Atomic bool consumer_sleeps;                        /* helpers are not to wait for more */
+    _Atomic size_t helping;                              /* helpers under way that are not about to end */
     _Alignas(EXEC__CACHE_LINE) _Atomic uint64_t claimed; /* how many of them, by who runs them */
 };
 
@@ -67,7 +68,7 @@ struct exec__block *exec__work_claim(struct exec__work *w);
 /* Runs a block that was claimed. */
 void exec__work_run(struct exec__block *b);
 
-/* A task: claims blocks and runs them. */
+/* A task, counted in `helping` by who submits it: claims blocks and runs them. */
 void *exec__work_help(void *work);
 
 #endif

@@ -1,5 +1,7 @@
 /* chain.c - who waits for whom, and whether that can end.
  *
+ * Model: test/model/group.pml.
+ *
  * Before a thread sleeps inside of a task, it looks at what it waits for, and what that waits for in turn: a running
  * task may be asleep in a wait of its own, a held one waits for others (hold.c). So there is a graph, whose nodes are
  * sleepers and holds, and whose edges are the futures they wait for. All of it is looked at in the monitor (sleep.c),
@@ -20,23 +22,30 @@
  * end: because enough of its futures have finished, or run on a thread that is not stuck, or have not started and have
  * an executor with a seat that no stuck sleeper holds; or are promises, which anyone may resolve.
  *
- * Where that hangs on a group that somebody is just entering or leaving, the thread is not sure, sleeps for a moment
- * only, and looks again.
+ * A task that its limiter holds back waits for any of those that were let through and have not ended, if only such are
+ * in its way. That is looked at only to see who is stuck: when nothing else goes on, one of them is run, on a thread of
+ * its own, since it may be a stranger to the task that waits (abandon.c).
  *
- * A held task that becomes startable later may be for a sleeper to run that has found nothing. Such sleepers are
- * restless: who starts a task that was held rouses them, and so does a thread that has done something and falls asleep
- * with work left in its executor, and they look again.
+ * Where that hangs on a group that somebody is just entering or leaving, or on a limiter that is in use, the thread is
+ * not sure, sleeps for a moment only, and looks again.
+ *
+ * A held task, or one that runs and may be held again, may be for a sleeper to run later that has found nothing. Such
+ * sleepers are restless: who lets go of a held task rouses them, and so does a thread that has done something and falls
+ * asleep with work left in its executor, and they look again.
  */
 #include "chain.h"
 
 #include <errno.h>
 
+#include "abandon.h"
 #include "executor.h"
 #include "hold.h"
 #include "member.h"
+#include "plan.h"
 #include "pool.h"
 #include "task.h"
 #include "thread.h"
+#include "wait.h"
 
 bool exec__runs_beneath(const future_t *f) {
     for (const struct exec__frame *frame = exec__self.frame; frame != NULL; frame = frame->below)
@@ -52,6 +61,12 @@ static bool startable(const future_t *f) {
 static bool is_held(const future_t *f) {
     uint64_t word = exec__future_word(f);
     return exec__state_of(word) == FUTURE_PENDING && (word & EXEC__HELD);
+}
+
+/* Its present run may not be its last. */
+static bool may_be_held_again(const future_t *f) {
+    const struct exec__plan *plan = exec__plan_of(f);
+    return plan != NULL && exec__plan_repeats(plan);
 }
 
 /* The sleeper whose thread runs this future. A thread's address in value is right if the future is still RUNNING
@@ -72,10 +87,13 @@ static bool waits_endlessly(const struct exec__sleeper *s) {
     return s->endless && s->roused == EXEC__ASLEEP && s->told < s->want;
 }
 
-/* What this future waits for, without a deadline, or NULL. */
+/* What this future waits for, without a deadline, or NULL. A hold that has left its pool may be gone at any moment: its
+ * task is about to be startable. */
 static struct exec__node *node_of_locked(const future_t *f) {
-    if (is_held(f))
-        return &exec__extra_of(f)->hold->node;
+    if (is_held(f)) {
+        struct exec__hold *h = exec__extra_of(f)->hold;
+        return h->link != NULL ? &h->node : NULL;
+    }
     struct exec__sleeper *s = sleeper_on_locked(f);
     return s != NULL && waits_endlessly(s) ? &s->node : NULL;
 }
@@ -99,7 +117,7 @@ static void visit_needs_locked(const struct exec__hold *h, visit_fn *visit, void
 }
 
 /* One that has been decided starts when its time has come, unless it waits for room in its group, which any of the
- * members may make. */
+ * members may make, or for its limiter, as below. */
 static struct exec_group *group_edges(const struct exec__node *node) {
     if (!node->is_hold)
         return as_sleeper(node)->group;
@@ -107,16 +125,20 @@ static struct exec_group *group_edges(const struct exec__node *node) {
     return as_hold(node)->waits_for_room ? g : NULL;
 }
 
-/* True, when it has seen all of them: members of a group may be on their way in or out. */
-static bool visit_edges_locked(const struct exec__node *node, visit_fn *visit, void *ctx) {
+/* True, when it has seen all of them: members of a group may be on their way in or out, and a limiter may be in use. */
+static bool visit_edges_locked(const struct exec__node *node, bool limiters, visit_fn *visit, void *ctx) {
     struct exec_group *g = group_edges(node);
     if (g != NULL) {
         uint64_t gone = exec__members_gone(g);
+        if (!exec__group_settled(g) || atomic_load(&g->staying) > 0)
+            return false;
         size_t n = exec__group_each(g, visit, ctx);
-        return n >= exec__members_since(g, gone);
+        return n >= exec__members_since(g, gone) && group_edges(node) == g; /* it may have been given room by now */
     }
     if (node->is_hold && !as_hold(node)->decided)
         visit_needs_locked(as_hold(node), visit, ctx);
+    else if (node->is_hold && limiters && as_hold(node)->plan != NULL)
+        return exec__plan_each_before(as_hold(node)->plan, visit, ctx);
     if (!node->is_hold)
         for (size_t i = 0; i < as_sleeper(node)->nfs; i++)
             visit(as_sleeper(node)->fs[i], ctx);
@@ -128,7 +150,7 @@ static bool needs_all_locked(const struct exec__node *node) {
     if (node->is_hold)
         return !as_hold(node)->decided;
     const struct exec__sleeper *s = as_sleeper(node);
-    return s->group != NULL ? !s->any : s->want >= s->nfs;
+    return s->group != NULL ? !s->awaited->any : s->want >= s->nfs;
 }
 
 /* --- exploring --- */
@@ -146,7 +168,8 @@ struct walk {
     future_t *taken;                     /* the first that was to be taken, with a reference */
     bool patient;                        /* what an idle worker may run is left to it */
     bool left;                           /* there was such a task */
-    bool held;                           /* there was a held task */
+    bool held;                           /* there was a held task, or one that may be held again */
+    bool startable;                      /* there was one that could be taken by anyone */
     bool unsure;                         /* whoever it hangs on may just have come or gone */
 };
 
@@ -167,6 +190,8 @@ static unsigned seats_held(const struct exec__sleeper *s, const struct exec__poo
     for (const struct exec__frame *frame = s->frame; frame != NULL; frame = frame->below) {
         if (frame->seat != NULL && frame->seat != last && frame->seat->pool == p)
             n++;
+        if (frame->task != NULL && exec__keeps_seat(frame->task) && frame->pool == p)
+            n++;
         last = frame->seat;
     }
     return n;
@@ -178,9 +203,13 @@ static void find_seated(struct walk *w, const struct exec__pool *p) {
             find(w, &s->node);
 }
 
+static bool is_anyones(const future_t *f) {
+    return !f->pool->own_threads || exec__runs_here(f->pool);
+}
+
 static bool is_wanted(struct walk *w, const future_t *f) {
     if (w->take != OURS)
-        return w->take == ANYONES && !f->pool->own_threads;
+        return w->take == ANYONES && is_anyones(f);
     bool left = w->patient && exec__pool_has_idle(f->pool);
     w->left = w->left || left;
     return !left && exec__runs_here(f->pool);
@@ -191,6 +220,7 @@ static void look_at(future_t *f, void *ctx) {
     if (exec__runs_beneath(f) && w->leads_back == NULL)
         w->leads_back = w->at;
     if (startable(f)) {
+        w->startable = w->startable || is_anyones(f);
         if (w->taken == NULL && is_wanted(w, f))
             w->taken = future_ref(f);
         if (w->follow == AWAITS_AND_SEATS)
@@ -198,10 +228,9 @@ static void look_at(future_t *f, void *ctx) {
         return;
     }
     struct exec__node *node = node_of_locked(f);
-    if (node != NULL) {
-        w->held = w->held || node->is_hold;
+    w->held = w->held || is_held(f) || may_be_held_again(f);
+    if (node != NULL)
         find(w, node);
-    }
 }
 
 /* Looks at all that can be reached from the node. What it has found stands still as long as the monitor is held. */
@@ -221,7 +250,8 @@ static struct walk explore_locked(struct exec__node *from, enum follow follow, e
         node->next = w.done;
         w.done = node;
         w.at = node;
-        visit_edges_locked(node, look_at, &w);
+        if (!visit_edges_locked(node, take != OURS, look_at, &w))
+            w.unsure = true;
     }
     return w;
 }
@@ -237,7 +267,7 @@ static bool all_seats_stuck_locked(const struct exec__pool *p, unsigned explorat
 }
 
 struct count {
-    unsigned exploration;
+    struct walk *w;
     size_t may, cannot;
 };
 
@@ -245,25 +275,32 @@ static void count_one(future_t *f, void *ctx) {
     struct count *c = ctx;
     const struct exec__node *node;
     bool stuck;
-    if (startable(f))
-        stuck = all_seats_stuck_locked(f->pool, c->exploration);
-    else
-        stuck = (node = node_of_locked(f)) != NULL && node->exploration == c->exploration && node->stuck;
+    if (startable(f)) {
+        stuck = all_seats_stuck_locked(f->pool, c->w->exploration);
+        c->w->startable = c->w->startable || is_anyones(f);
+    } else {
+        stuck = (node = node_of_locked(f)) != NULL && node->exploration == c->w->exploration && node->stuck;
+    }
     c->may += !stuck;
     c->cannot += stuck;
 }
 
-/* A hold that was decided and does not wait for room is about to move. *unsure: it only may since it has not seen all.
- * */
-static bool may_end_locked(const struct exec__node *node, unsigned exploration, bool *unsure) {
-    struct count c = {.exploration = exploration};
-    bool all = visit_edges_locked(node, count_one, &c);
+/* One who sleeps for a member that is there, or for an outcome that is decided, and has not been roused yet. */
+static bool is_over_locked(const struct exec__node *node) {
+    return !node->is_hold && as_sleeper(node)->awaited->is_over(as_sleeper(node)->awaited);
+}
+
+/* A hold that was decided and waits neither for room nor for its limiter is about to move. If it only may since not all
+ * was seen, that is unsure. */
+static bool may_end_locked(const struct exec__node *node, struct walk *w) {
+    struct count c = {.w = w};
+    bool all = visit_edges_locked(node, true, count_one, &c);
     if (needs_all_locked(node))
         return c.cannot == 0;
     if (!node->is_hold && as_sleeper(node)->group == NULL)
         return c.may >= as_sleeper(node)->want;
-    bool may = c.may > 0 || c.cannot == 0;
-    *unsure = *unsure || (!may && !all);
+    bool may = c.may > 0 || (c.cannot == 0 && all) || is_over_locked(node);
+    w->unsure = w->unsure || (!may && !all);
     return may || !all;
 }
 
@@ -271,7 +308,7 @@ static bool is_stuck_locked(const struct exec__node *self, struct walk *w) {
     for (bool changed = true; changed;) {
         changed = false;
         for (struct exec__node *node = w->done; node != NULL; node = node->next)
-            if (node->stuck && may_end_locked(node, w->exploration, &w->unsure)) {
+            if (node->stuck && may_end_locked(node, w)) {
                 node->stuck = false;
                 changed = true;
             }
@@ -343,8 +380,8 @@ static int take_way_out_locked(struct exec__sleeper *self, const struct way_out 
     return out->hold != NULL ? EDEADLK : 0;
 }
 
-int exec__chain_check_locked(struct exec__sleeper *self, future_t **starving) {
-    int error = check_rings_locked(self, starving);
+int exec__chain_check_locked(struct exec__sleeper *self, struct exec__starving *starving) {
+    int error = check_rings_locked(self, &starving->f);
     if (error != 0)
         return error;
     struct walk w = explore_locked(&self->node, AWAITS, OURS);
@@ -363,11 +400,16 @@ int exec__chain_check_locked(struct exec__sleeper *self, future_t **starving) {
             return 0;
         }
         const struct way_out out = find_way_out_locked(self, &all);
-        w = explore_locked(&self->node, AWAITS, ANYONES);
+        w = explore_locked(&self->node, AWAITS_AND_SEATS, ANYONES);
+        if (w.taken == NULL && all.startable) {
+            self->impatient = true; /* somebody has just started it */
+            return 0;
+        }
         if (w.taken == NULL)
-            return take_way_out_locked(self, &out, starving);
+            return take_way_out_locked(self, &out, &starving->f);
+        starving->stranger = true;
     }
     exec__self.exploration = w.exploration;
-    *starving = w.taken;
+    starving->f = w.taken;
     return EAGAIN;
 }

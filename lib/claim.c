@@ -1,5 +1,7 @@
 /* claim.c - running a task on the thread that waits for it.
  *
+ * Models: test/model/parking.pml and test/model/shutdown.pml.
+ *
  * - A thread that holds a seat of the task's executor runs it on its own stack. It never runs anything else that
  *   happens to be queued: a task that holds a lock must not find itself running a stranger that wants it.
  * - One from outside takes the seat of an idle worker for it (pool.c), so that never more tasks run than there are
@@ -7,9 +9,11 @@
  *   one worker only, whose tasks run in order.
  * - While the awaited task runs elsewhere, what it has submitted, and somebody has a future of, may be run here
  *   meanwhile (Wagner and Calder, "Leapfrogging", PPoPP 1993). What nobody has one of is only moved here.
+ * - One that may be abandoned is left to an idle worker; if there is none, it gets a thread of its own (abandon.c).
  *
  * Who makes a task RUNNING runs it; its entry in the queue or a deque stays behind, dead, and does not count. (One in a
- * lane is taken out.)
+ * lane is taken out; and a thread from outside takes its own out of the queue where that is the oldest one, so that
+ * submit and wait by turns leaves nothing there that a worker would be woken for.)
  *
  * Descendants. A seat names the task at its base: the last one begun there that was not taken from the new end of its
  * own deque; and the deque's floor, where its bottom was at that time. What lies above the floor while the task is at
@@ -25,6 +29,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "abandon.h"
 #include "plan.h"
 #include "task.h"
 #include "thread.h"
@@ -61,7 +66,7 @@ static inline bool stack_is_short(void) {
     return (char *)__builtin_frame_address(0) < exec__self.stack_floor;
 }
 
-static void set_base(struct exec__seat *seat, future_t *base) {
+void exec__seat_set_base(struct exec__seat *seat, future_t *base) {
     int64_t bottom = atomic_load_explicit(&seat->deque.bottom, memory_order_relaxed);
     atomic_store_explicit(&seat->floor, bottom, memory_order_relaxed);
     atomic_store_explicit(&seat->base, base, memory_order_release); /* after the floor; pairs with the acquires below */
@@ -70,9 +75,9 @@ static void set_base(struct exec__seat *seat, future_t *base) {
 void exec__seat_run(struct exec__seat *seat, future_t *f, unsigned references) {
     future_t *before = atomic_load_explicit(&seat->base, memory_order_relaxed);
     void *value;
-    set_base(seat, f);
+    exec__seat_set_base(seat, f);
     int error = exec__task_call(f, &seat->pool->discarding, &value);
-    set_base(seat, before);
+    exec__seat_set_base(seat, before);
     exec__future_finish(f, value, error, references);
 }
 
@@ -91,9 +96,10 @@ static bool start_past_entry(struct exec__pool *p, future_t *f) {
 }
 
 /* Starts the newest task of this thread's own deque, if that is the one: its entry goes with it. *started, or somebody
- * else has. */
+ * else has. One whose entry is in the queue or a lane may look like it, where an earlier future in the same memory was
+ * stolen from the deque. */
 static inline bool start_newest(struct exec__seat *seat, future_t *f, bool *started) {
-    if (!exec__deque_reach(&seat->deque, f))
+    if ((exec__future_word(f) & (EXEC__QUEUED | EXEC__LANE)) || !exec__deque_reach(&seat->deque, f))
         return false;
     *started = exec__future_start(f);
     if (!*started)
@@ -113,6 +119,8 @@ static int run_in_seat(struct exec__seat *seat, future_t *f) {
             exec__future_release(f, 1); /* the entry's */
         return 0;
     }
+    if (exec__run_gets_thread(f, own ? 1 : 0))
+        return 0;
     int *error = &errno, saved = *error;
     if (own)
         exec__task_run(f, &seat->pool->discarding, 1);
@@ -122,11 +130,17 @@ static int run_in_seat(struct exec__seat *seat, future_t *f) {
     return 0;
 }
 
-static void run_in_borrowed(struct exec__seat *seat, future_t *f) {
+/* The same; or, where the entry is the queue's oldest, takes it first, as a worker would. *references go with it. */
+static bool start_from_outside(struct exec__pool *p, future_t *f, unsigned *references) {
+    *references = exec__future_word(f) & EXEC__QUEUED && exec__queue_take_this(&p->queue, f);
+    return *references > 0 ? exec__ring_entry_accept(p, f) : start_past_entry(p, f);
+}
+
+static void run_in_borrowed(struct exec__seat *seat, future_t *f, unsigned references) {
     struct exec__seat *own = exec__self.seat;
     int saved = errno;
     exec__self.seat = seat;
-    exec__seat_run(seat, f, 0);
+    exec__seat_run(seat, f, references);
     exec__self.seat = own;
     errno = saved;
 }
@@ -139,9 +153,9 @@ EXEC__SELDOM static int run_from_outside(future_t *f) {
     if (p == NULL)
         return 0;
     struct exec__seat *seat = exec__seat_borrow(p);
-    bool started = seat != NULL && start_past_entry(p, f);
-    if (started)
-        run_in_borrowed(seat, f);
+    unsigned references;
+    if (seat != NULL && start_from_outside(p, f, &references))
+        run_in_borrowed(seat, f, references);
     if (seat != NULL)
         exec__seat_return(p, seat);
     exec__pool_leave(p); /* last: once the seat is free, only the visit keeps the pool */
@@ -152,29 +166,44 @@ int exec__claim(future_t *f, bool patient) {
     struct exec__seat *seat = exec__self.seat;
     if (f->pool == NULL || !startable(f))
         return 0;
+    patient = patient || exec__may_be_abandoned(f);
     if (seat == NULL || seat->pool != f->pool)
         return patient ? 0 : run_from_outside(f);
     return patient && exec__pool_has_idle(f->pool) ? 0 : run_in_seat(seat, f);
 }
 
-int exec__claim_starving(future_t *f) {
+/* What it submits comes from outside. As long as it runs, the caller is no visitor, for whom the end of the pool would
+ * be waited for without sleeping. */
+static void run_without_seat(struct exec__pool *p, future_t *f) {
     struct exec__seat *seat = exec__self.seat;
-    if (exec__claimable(f))
-        return run_in_seat(seat, f);
+    int saved = errno;
+    exec__pool_leave(p);
+    exec__self.seat = NULL;
+    exec__task_run(f, &p->discarding, 0);
+    exec__self.seat = seat;
+    errno = saved;
+    atomic_fetch_add(&p->visitors, 1);
+}
+
+/* A stranger comes from a limiter, so it has a plan. */
+static bool gets_thread(future_t *f, bool stranger) {
+    return exec__run_gets_thread(f, 0) || (stranger && exec__plan_of(f) != NULL && exec__run_on_its_own(f, 0));
+}
+
+int exec__claim_starving(future_t *f, bool stranger) {
+    if (!stranger && exec__claimable(f))
+        return run_in_seat(exec__self.seat, f);
     if (stack_is_short())
         return ENOMEM;
     struct exec__pool *p = exec__pool_enter(f);
     if (p == NULL)
         return 0;
     bool started = start_past_entry(p, f);
-    exec__pool_leave(p); /* a worker of it waits for this thread, and keeps the pool */
-    if (!started)
-        return 0;
-    int saved = errno;
-    exec__self.seat = NULL; /* what it submits comes from outside */
-    exec__task_run(f, &p->discarding, 0);
-    exec__self.seat = seat;
-    errno = saved;
+    exec__pool_hold(p); /* who waits for this thread, and keeps the pool, may cease to */
+    if (started && !gets_thread(f, stranger))
+        run_without_seat(p, f);
+    exec__pool_let_go(p);
+    exec__pool_leave(p);
     return 0;
 }
 
@@ -185,10 +214,10 @@ static bool run_released_in_deque(struct exec__seat *seat) {
     if (stack_is_short() || !exec__deque_take(&seat->deque, f))
         return false;
     int saved = errno;
-    if (exec__future_start(f))
-        exec__task_run(f, &seat->pool->discarding, 1);
-    else
+    if (!exec__future_start(f))
         exec__future_release(f, 1);
+    else if (!exec__run_gets_thread(f, 1))
+        exec__task_run(f, &seat->pool->discarding, 1);
     errno = saved;
     return true;
 }
@@ -202,7 +231,8 @@ static bool run_released_in_lane(struct exec__seat *seat) {
     if (f == NULL)
         return false;
     int saved = errno;
-    exec__seat_run(seat, f, 1);
+    if (!exec__run_gets_thread(f, 1))
+        exec__seat_run(seat, f, 1);
     errno = saved;
     return true;
 }
@@ -253,8 +283,10 @@ bool exec__claim_descendant(const future_t *f) {
         if (nobody_awaits(child) && exec__deque_push(&seat->deque, child) == 0) {
             exec__pool_wake(p);
         } else if (exec__entry_accept(p, child)) {
+            exec__count(p, EXEC__STOLEN);
             int saved = errno;
-            exec__seat_run(seat, child, 1);
+            if (!exec__run_gets_thread(child, 1))
+                exec__seat_run(seat, child, 1);
             errno = saved;
         }
         return true;

@@ -51,7 +51,7 @@ static int read_numbers(const char *path, long long *a, long long *b) {
 static unsigned whole_cpus(long long quota, long long period) {
     if (quota <= 0 || period <= 0)
         return 0;
-    long long cpus = (quota + period - 1) / period;
+    long long cpus = quota / period + (quota % period != 0); /* any numbers: the sum of both may be none */
     return cpus > INT_MAX ? 0 : (unsigned)cpus;
 }
 
@@ -103,7 +103,7 @@ static unsigned quota_of_line(char *line, const char *root) {
     line[strcspn(line, "\n")] = '\0';
     char *controllers = strchr(line, ':');
     char *group = controllers != NULL ? strchr(controllers + 1, ':') : NULL;
-    if (group == NULL)
+    if (group == NULL || group[1] != '/')
         return 0;
     *group++ = '\0';
     controllers++;

@@ -1,5 +1,7 @@
 /* deque.c - a worker's own list of tasks: a growing work-stealing deque.
  *
+ * Model: test/model/deque.pml.
+ *
  * After Chase and Lev, "Dynamic Circular Work-Stealing Deque" (SPAA 2005), in the C11 form of Le, Pop, Cohen and Zappa
  * Nardelli, "Correct and Efficient Work-Stealing for Weak Memory Models" (PPoPP 2013); where those use fences this uses
  * sequentially consistent accesses, which cost the same on x86-64 and which ThreadSanitizer understands.

@@ -1,9 +1,12 @@
 /* executor.c - an executor's life: create, shut down, join, destroy.
  *
- * Shutting down sets pool.closed, and the queue's closed bit, which decides between a submit and a shutdown (submit.c).
- * EXECUTOR_DISCARD first sets pool.discarding, then cancels what lies in the queue, the lanes and the deques. Whoever
- * puts a task into a lane or pushes it onto a deque looks at the flag afterwards and cancels what is there, whoever
- * takes a task looks before it starts it; push, flag and look are sequentially consistent, so nothing is left lying.
+ * Model: test/model/shutdown.pml.
+ *
+ * Shutting down sets the queue's closed bit, which decides between a submit and a shutdown (submit.c), and then
+ * pool.closed. EXECUTOR_DISCARD first sets pool.discarding, then cancels what lies in the queue, the lanes and the
+ * deques. Whoever puts a task into a lane or pushes it onto a deque looks at the flag afterwards and cancels what is
+ * there, whoever takes a task looks before it starts it; push, flag and look are sequentially consistent, so nothing
+ * is left lying.
  */
 #include "executor.h"
 
@@ -13,20 +16,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abandon.h"
 #include "cpus.h"
 #include "fork.h"
 #include "memory.h"
 #include "registry.h"
 #include "task.h"
+#include "trace.h"
 #include "worker.h"
 
 #define DEFAULT_CAPACITY 1024
+#define DEFAULT_ABANDONED 64
 #define NAME_BYTES 16 /* of a thread's name on Linux */
 
 /* --- create --- */
 
 static bool valid(const executor_opts *o) {
     if (o->workers > EXEC__MAX_WORKERS || o->when_full < EXECUTOR_BLOCK || o->when_full > EXECUTOR_DROP_OLDEST)
+        return false;
+    if (o->slow_after < 0)
         return false;
     if (o->stack_size != 0 && o->stack_size < (size_t)PTHREAD_STACK_MIN)
         return false;
@@ -44,7 +52,8 @@ static int copy_opts(executor_opts *to, const executor_opts *from) {
     char *copy = exec__calloc(1, NAME_BYTES);
     if (copy == NULL)
         return ENOMEM;
-    to->name = memcpy(copy, name, strnlen(name, NAME_BYTES - 1));
+    exec__copy_name(copy, NAME_BYTES, name);
+    to->name = copy;
     if (from->ncpus > 0) {
         int *cpus = exec__malloc(from->ncpus * sizeof *cpus);
         if (cpus == NULL) {
@@ -68,6 +77,8 @@ static int open_pool(struct exec__pool *p, const executor_opts *opts) {
         return error;
     p->n = opts->workers != 0 ? opts->workers : opts->ncpus != 0 ? (unsigned)opts->ncpus : exec__cpus();
     p->generation = exec__generation_now();
+    if (p->opts.max_abandoned == 0)
+        p->opts.max_abandoned = DEFAULT_ABANDONED;
     bool hooks = opts->on_start != NULL || opts->on_stop != NULL;
     p->own_threads = hooks || opts->stack_size != 0 || opts->ncpus != 0;
     atomic_store(&p->closed, false);
@@ -76,6 +87,10 @@ static int open_pool(struct exec__pool *p, const executor_opts *opts) {
     p->holds = NULL;
     atomic_store(&p->inbox_state, 0);
     p->inbox = p->inbox_last = NULL;
+    p->created = exec_now();
+    atomic_store(&p->most_queued, 0);
+    for (int i = 0; i < EXEC__COUNTS; i++)
+        atomic_store(&p->counts.n[i], 0);
     error = exec__queue_init(&p->queue, opts->capacity != 0 ? opts->capacity : DEFAULT_CAPACITY);
     if (error != 0)
         goto free_opts;
@@ -85,9 +100,12 @@ static int open_pool(struct exec__pool *p, const executor_opts *opts) {
     error = exec__lanes_init(&p->lanes, &p->queue);
     if (error != 0)
         goto fini_queue;
-    error = exec__timers_init(&p->timers);
+    error = exec__measures_init(p);
     if (error != 0)
         goto fini_lanes;
+    error = exec__timers_init(&p->timers);
+    if (error != 0)
+        goto free_measures;
     error = pthread_mutex_init(&p->lock, NULL);
     if (error != 0)
         goto fini_timers;
@@ -97,11 +115,15 @@ static int open_pool(struct exec__pool *p, const executor_opts *opts) {
     error = exec__seats_init(p);
     if (error != 0)
         goto destroy_changed;
+    error = exec__watch_init(p);
+    if (error != 0)
+        goto fini_seats;
     error = exec__workers_start(p);
     if (error != 0)
         goto fini_seats;
     return 0;
 fini_seats:
+    exec__timers_stop(&p->timers);
     exec__seats_fini(p);
 destroy_changed:
     pthread_cond_destroy(&p->changed);
@@ -109,6 +131,8 @@ destroy_lock:
     pthread_mutex_destroy(&p->lock);
 fini_timers:
     exec__timers_fini(&p->timers);
+free_measures:
+    free(p->measures);
 fini_lanes:
     exec__lanes_fini(&p->lanes);
 fini_queue:
@@ -130,9 +154,9 @@ int executor_create(const executor_opts *opts, executor_t **out) {
     executor_t *ex = exec__registry_take();
     if (ex == NULL)
         return ENOMEM;
-    int saved = errno;
+    struct exec__quiet q = exec__quiet_begin();
     error = open_pool(&ex->pool, opts);
-    errno = saved;
+    exec__quiet_end(&q);
     if (error != 0)
         exec__registry_give(ex);
     else
@@ -146,10 +170,11 @@ unsigned executor_workers(const executor_t *ex) {
 
 /* --- shut down, join, destroy --- */
 
-/* From now on nothing is accepted. Async-signal-safe. */
+/* From now on nothing is accepted. The queue first: who sees `closed` takes it that the queue's tail is final (pool.c).
+ * Async-signal-safe. */
 static void mark_closed(struct exec__pool *p) {
-    atomic_store(&p->closed, true);
     exec__queue_mark_closed(&p->queue);
+    atomic_store(&p->closed, true);
 }
 
 int executor_shutdown(executor_t *ex, enum executor_shutdown mode) {
@@ -178,6 +203,16 @@ void executor_request_shutdown(executor_t *ex) {
     exec__pool_wake(&ex->pool);
 }
 
+int executor_stragglers(executor_t *ex, exec_straggler list[], size_t n, size_t *found) {
+    int error = exec__executor_check(ex);
+    if (error != 0)
+        return error;
+    if (found == NULL || (list == NULL && n > 0))
+        return EINVAL;
+    *found = exec__runs_list(&ex->pool, list, n);
+    return 0;
+}
+
 bool exec__runs_here(const struct exec__pool *p) {
     if (exec__seated_in(p) || exec__self.timers == &p->timers)
         return true;
@@ -196,7 +231,8 @@ int executor_join(executor_t *ex, exec_time deadline) {
     return exec__workers_join(&ex->pool, deadline);
 }
 
-static void free_pool(struct exec__pool *p) {
+void exec__pool_free(struct exec__pool *p) {
+    exec__trace_fini(p);
     free(p->workers);
     exec__seats_fini(p);
     pthread_cond_destroy(&p->changed);
@@ -204,7 +240,9 @@ static void free_pool(struct exec__pool *p) {
     exec__timers_fini(&p->timers);
     exec__lanes_fini(&p->lanes);
     exec__queue_fini(&p->queue);
+    free(p->measures);
     free_opts(&p->opts);
+    exec__registry_give(EXEC__WHOLE(p, struct executor, pool));
 }
 
 /* In a forked child: what the pool's threads may have held when they ceased to be is left alone. */
@@ -214,9 +252,12 @@ static void free_orphan(struct exec__pool *p) {
         exec__deque_destroy(&p->seats[i].deque);
     free(p->seats);
     free(p->queue.slots);
+    free(p->measures);
+    exec__trace_orphan(p);
     exec__timers_orphan(&p->timers);
     free_opts(&p->opts);
     atomic_store(&p->visitors, 0); /* theirs */
+    exec__registry_give(EXEC__WHOLE(p, struct executor, pool));
 }
 
 void executor_destroy(executor_t *ex) {
@@ -227,13 +268,14 @@ void executor_destroy(executor_t *ex) {
         if (exec__runs_here(p))
             return; /* a task of it has forked, and is still in there */
         free_orphan(p);
-    } else {
-        executor_shutdown(ex, EXECUTOR_DRAIN);
-        if (executor_join(ex, EXEC_NEVER) != 0)
-            return; /* EDEADLK: called in one of its own tasks */
-        while (atomic_load(&p->visitors) > 0)
-            sched_yield(); /* all is over: they are about to leave */
-        free_pool(p);
+        return;
     }
-    exec__registry_give(ex);
+    executor_shutdown(ex, EXECUTOR_DRAIN);
+    if (executor_join(ex, EXEC_NEVER) == EDEADLK)
+        return;                      /* called in one of its own tasks */
+    atomic_fetch_add(&p->serial, 1); /* before the visitors: report_failure(), future.c */
+    while (atomic_load(&p->visitors) > 0)
+        sched_yield(); /* all is over: they are about to leave */
+    if (!exec__strays_are_left(p))
+        exec__pool_free(p);
 }

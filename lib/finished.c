@@ -1,8 +1,10 @@
 /* finished.c - a queue of the finished members of a group, which cannot fail and has no end.
  *
+ * Model: test/model/group.pml.
+ *
  * It is a list of segments with room for PER_SEGMENT members each. Who puts one takes a number, which says where it
- * goes, and stores it there; who takes one, which only one does at a time, waits for that if it must. Room is made
- * before it is needed, by who submits a member, so nobody who finishes one needs memory.
+ * goes, and stores it there a few instructions later; who takes one, which only one does at a time, waits for that if
+ * it must. Room is made before it is needed, by who submits a member, so nobody who finishes one needs memory.
  *
  * A segment that has been emptied becomes the last one, with new numbers; none is freed before the group is. So who
  * looks for the segment of its number may follow the list from any place, and through segments that are just being
@@ -30,10 +32,12 @@ struct exec__segment {
 
 int exec__finished_init(struct exec__finished *q, pthread_mutex_t *lock) {
     struct exec__segment *s = exec__calloc(1, sizeof *s);
-    atomic_init(&q->put, 0);
+    atomic_init(&q->counted, 0);
     atomic_init(&q->taken, 0);
     atomic_init(&q->hint, s);
     atomic_init(&q->first, s);
+    q->settled = 0;
+    q->settled_in = s;
     q->last = s;
     q->lock = lock;
     atomic_init(&q->room, PER_SEGMENT);
@@ -87,11 +91,8 @@ static struct exec__segment *segment_of(struct exec__finished *q, uint64_t numbe
     return s;
 }
 
-uint64_t exec__finished_put(struct exec__finished *q, future_t *f) {
-    uint64_t number = atomic_fetch_add(&q->put, 1);
-    struct exec__segment *s = segment_of(q, number);
-    atomic_store_explicit(&s->at[number % PER_SEGMENT], f, memory_order_release);
-    return number;
+_Atomic(future_t *) *exec__finished_place(struct exec__finished *q, uint64_t number) {
+    return &segment_of(q, number)->at[number % PER_SEGMENT];
 }
 
 /* --- taking --- */
@@ -133,4 +134,22 @@ future_t *exec__finished_take(struct exec__finished *q) {
         move_on(q, s);
     atomic_store_explicit(&q->taken, number + 1, memory_order_release);
     return f;
+}
+
+/* From where it was left off; the segment of what has not been taken is where it was. */
+bool exec__finished_settled(struct exec__finished *q, bool wait) {
+    uint64_t count = exec__finished_count(q), taken = atomic_load_explicit(&q->taken, memory_order_relaxed);
+    if (q->settled <= taken) {
+        q->settled = taken;
+        q->settled_in = atomic_load_explicit(&q->first, memory_order_relaxed);
+    }
+    for (; q->settled < count; q->settled++) {
+        if (q->settled - atomic_load_explicit(&q->settled_in->base, memory_order_relaxed) >= PER_SEGMENT)
+            q->settled_in = atomic_load_explicit(&q->settled_in->next, memory_order_acquire);
+        _Atomic(future_t *) *at = &q->settled_in->at[q->settled % PER_SEGMENT];
+        if (!wait && atomic_load_explicit(at, memory_order_acquire) == NULL)
+            return false;
+        await(at);
+    }
+    return true;
 }

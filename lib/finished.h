@@ -13,14 +13,19 @@
 
 struct exec__segment;
 
+/* The lowest bits of the word `counted` are flags, which who takes a number sees in the same step. */
+#define EXEC__FINISHED_ONE UINT64_C(4)
+
 struct exec__finished {
     /* By who puts. */
-    _Alignas(EXEC__CACHE_LINE) _Atomic uint64_t put; /* how many have been put, or are about to be */
-    struct exec__segment *_Atomic hint;              /* where to look for the segment of a number */
+    _Alignas(EXEC__CACHE_LINE) _Atomic uint64_t counted; /* how many have a number, above the group's two flags */
+    struct exec__segment *_Atomic hint;                  /* where to look for the segment of a number */
 
     /* By who takes. */
     _Alignas(EXEC__CACHE_LINE) _Atomic uint64_t taken; /* how many have been */
     struct exec__segment *_Atomic first;               /* where the next is taken from */
+    uint64_t settled;                 /* so many are known to be in their places, if more than taken, */
+    struct exec__segment *settled_in; /* the last of them there */
 
     /* Changed seldom. */
     _Alignas(EXEC__CACHE_LINE) _Atomic uint64_t room; /* how many may ever be put as things stand; written under the
@@ -40,25 +45,41 @@ static inline bool exec__finished_has_room(const struct exec__finished *q, uint6
 /* Makes it. 0 or ENOMEM. */
 int exec__finished_reserve(struct exec__finished *q, uint64_t n);
 
-/* Anyone, for whom there is room. Returns its number. Sequentially consistent. */
-uint64_t exec__finished_put(struct exec__finished *q, future_t *f);
+/* Takes a number, for which there is room: the word before. Sequentially consistent. */
+static inline uint64_t exec__finished_enter(struct exec__finished *q) {
+    return atomic_fetch_add(&q->counted, EXEC__FINISHED_ONE);
+}
+
+static inline uint64_t exec__finished_number(uint64_t word) {
+    return word / EXEC__FINISHED_ONE;
+}
+
+/* Where the one with that number belongs: it stores itself there (release), and does so soon. */
+_Atomic(future_t *) *exec__finished_place(struct exec__finished *q, uint64_t number);
+
+/* How many have a number. Sequentially consistent, as is what follows. */
+static inline uint64_t exec__finished_count(const struct exec__finished *q) {
+    return exec__finished_number(atomic_load(&q->counted));
+}
+
 /* Whether there is nothing to take before that number. */
 static inline bool exec__finished_is_next(const struct exec__finished *q, uint64_t number) {
     return atomic_load(&q->taken) == number;
 }
 
-/* One at a time: takes the oldest, or NULL. */
-future_t *exec__finished_take(struct exec__finished *q);
+static inline bool exec__finished_empty(const struct exec__finished *q) {
+    return exec__finished_is_next(q, exec__finished_count(q));
+}
 
-/* After a take, before a look at whether there is more: sequentially consistent with exec__finished_put() and
+/* One at a time: takes the oldest, or NULL; or says whether all that have a number are in their places, and may wait
+ * for that. */
+future_t *exec__finished_take(struct exec__finished *q);
+bool exec__finished_settled(struct exec__finished *q, bool wait);
+
+/* After a take, before a look at whether there is more: sequentially consistent with exec__finished_enter() and
  * exec__finished_is_next(), which the take alone is not. */
 static inline void exec__finished_show(struct exec__finished *q) {
     atomic_fetch_add(&q->taken, 0);
-}
-
-/* Whether there is none. Sequentially consistent. */
-static inline bool exec__finished_empty(const struct exec__finished *q) {
-    return atomic_load(&q->put) == atomic_load(&q->taken);
 }
 
 #endif

@@ -1,5 +1,7 @@
 /* future.c - states, references, and the list of those to tell.
  *
+ * Models: test/model/future.pml and test/model/group.pml.
+ *
  * Everything that decides is in one atomic word: the state, some flags, and the count of references. A future changes
  * state in move() alone, by one compare-and-swap; who loses it does nothing.
  *
@@ -30,8 +32,10 @@
 #include "hold.h"
 #include "lanes.h"
 #include "member.h"
+#include "memory.h"
 #include "notify.h"
 #include "plan.h"
+#include "pool.h"
 #include "slab.h"
 #include "thread.h"
 
@@ -95,7 +99,59 @@ void exec__free_result(const future_t *f, void *result) {
     errno = saved;
 }
 
+/* --- failures that nobody asks for --- */
+
+/* The future of a task that has failed has no result, but a record in its place, if its executor wants to be told. */
+struct record {
+    uint64_t serial; /* of the executor, of those that live in the pool's memory one after the other */
+    bool has_name;
+    char name[48]; /* its beginning: who waits for the task may free it */
+};
+
+_Static_assert(sizeof(struct record) <= EXEC__CELL_BYTES, "a record is one cell");
+
+/* Without memory for it, nobody is told. */
+static void *failure_value(const future_t *f) {
+    const struct exec__pool *p = f->pool;
+    if (p == NULL || p->opts.on_failure == NULL || exec__group_of(f) != NULL)
+        return NULL;
+    struct record *record = exec__cell_alloc();
+    if (record == NULL)
+        return NULL;
+    record->serial = atomic_load_explicit(&p->serial, memory_order_relaxed);
+    record->has_name = future_name(f) != NULL;
+    exec__copy_name(record->name, sizeof record->name, future_name(f));
+    return record;
+}
+
+/* Who destroys the executor changes the serial number and then waits for visitors; a visitor counts itself and then
+ * looks at the number (pool.c). */
+static void report_failure(const future_t *f, const struct record *record) {
+    struct exec__pool *p = f->pool;
+    if (f->generation != exec__generation_now())
+        return;
+    atomic_fetch_add(&p->visitors, 1);
+    if (atomic_load(&p->serial) == record->serial) {
+        const exec_failure failure = {record->has_name ? record->name : NULL, f->arg, f->error};
+        int saved = errno;
+        p->opts.on_failure(p->opts.hook_ctx, &failure);
+        errno = saved;
+    }
+    exec__pool_leave(p);
+}
+
+static void bury_failure(const future_t *f, uint64_t word) {
+    struct record *record = atomic_load_explicit(&f->value, memory_order_relaxed);
+    if (record == NULL)
+        return;
+    if (!(word & EXEC__TAKEN_BY_GET))
+        report_failure(f, record);
+    exec__cell_free(record);
+}
+
 EXEC__SELDOM static void bury_special(future_t *f, uint64_t word) {
+    if (exec__state_of(word) == FUTURE_FAILED)
+        bury_failure(f, word);
     if (word & EXEC__LISTENED)
         exec__forget_listeners(&f->listeners);
     if (exec__state_of(word) == FUTURE_DONE && !(word & EXEC__TAKEN_BY_GET))
@@ -105,7 +161,7 @@ EXEC__SELDOM static void bury_special(future_t *f, uint64_t word) {
 
 /* The last reference has gone. */
 static inline void bury(future_t *f, uint64_t word) {
-    if (f->extra == 0 && !(word & EXEC__LISTENED))
+    if (exec__extra_of(f) == NULL && !(word & EXEC__LISTENED) && exec__state_of(word) != FUTURE_FAILED)
         exec__cell_free(f);
     else
         bury_special(f, word);
@@ -177,6 +233,7 @@ static bool start(future_t *f, uint64_t unless, uint64_t flags) {
     uint64_t seen;
     if (!move(f, FUTURE_PENDING, unless, FUTURE_RUNNING | flags, 0, &seen))
         return false;
+    exec__self.ready_stamp = (uintptr_t)atomic_load_explicit(&f->value, memory_order_relaxed);
     atomic_store_explicit(&f->value, &exec__self, memory_order_relaxed);
     return true;
 }
@@ -198,6 +255,7 @@ bool exec__future_start_past(future_t *f, bool stale, uint64_t *word) {
         if (stale && (before & EXEC__QUEUED))
             after = (after & ~EXEC__QUEUED) | EXEC__STALE;
     } while (!atomic_compare_exchange_weak(&f->word, &before, after));
+    exec__self.ready_stamp = (uintptr_t)atomic_load_explicit(&f->value, memory_order_relaxed);
     atomic_store_explicit(&f->value, &exec__self, memory_order_relaxed);
     *word = before;
     return true;
@@ -211,8 +269,10 @@ EXEC__SELDOM static void tell_and_release(future_t *f, unsigned references) {
 }
 
 /* RUNNING becomes final: who waits is told, and the references go. */
-static inline void conclude(future_t *f, enum future_state to, unsigned references) {
+EXEC__WITHIN void conclude(future_t *f, enum future_state to, unsigned references) {
     uint64_t seen;
+    if (f->pool != NULL)
+        exec__count_end(f->pool, to, f->error);
     move(f, FUTURE_RUNNING, 0, to, references, &seen);
     if (seen & EXEC__LISTENED) {
         tell_and_release(f, references);
@@ -221,10 +281,24 @@ static inline void conclude(future_t *f, enum future_state to, unsigned referenc
     }
 }
 
+/* A member that is final, and `listened` to: the reference of exec_group_next() goes with it. */
+EXEC__WITHIN void part(struct exec_group *g, future_t *f, struct exec__farewell farewell, bool listened,
+                       unsigned references) {
+    if (listened)
+        exec__member_stays(g, &farewell);
+    exec__member_leaves(g, f, &farewell);
+    if (listened)
+        tell_and_release(f, references);
+    if (farewell.stays)
+        exec__member_makes_way(g, &farewell);
+}
+
 static void conclude_member(struct exec_group *g, future_t *f, enum future_state to, int error, unsigned references) {
     struct exec__farewell farewell = exec__member_finishes(g, f, error);
-    conclude(f, to, references);
-    exec__member_leaves(g, farewell);
+    uint64_t seen;
+    exec__count_end(f->pool, to, f->error);
+    move(f, FUTURE_RUNNING, 0, to, references, &seen);
+    part(g, f, farewell, seen & EXEC__LISTENED, references);
 }
 
 bool exec__future_again(future_t *f) {
@@ -242,9 +316,14 @@ bool exec__future_again(future_t *f) {
 static bool runs_again(future_t *f, struct exec__plan *plan, void *value, int error, unsigned references) {
     if (!exec__plan_goes_on(plan, error))
         return false;
+    const unsigned retried = plan->attempt > 0; /* before somebody else runs it */
+    struct exec__pool *p = plan->pool;
+    atomic_fetch_add_explicit(&p->counts.n[EXEC__RETRIED], retried, memory_order_relaxed);
     future_ref(f);
     bool again = exec__hold_again(f, references, error == 0 ? value : NULL);
     future_unref(f);
+    if (!again)
+        atomic_fetch_sub_explicit(&p->counts.n[EXEC__RETRIED], retried, memory_order_relaxed);
     return again;
 }
 
@@ -252,34 +331,51 @@ static enum future_state final_state(int error) {
     return error == 0 ? FUTURE_DONE : error == ECANCELED ? FUTURE_CANCELLED : FUTURE_FAILED;
 }
 
-/* One that has something out of the ordinary. */
-EXEC__SELDOM static void finish_special(future_t *f, void *value, int error, unsigned references) {
+/* An error below 0: it never ran. */
+static inline enum future_state set_result(future_t *f, void *value, int error) {
     bool ran = error >= 0;
-    struct exec__plan *plan = exec__plan_of(f);
-    if (plan != NULL && ran && runs_again(f, plan, value, error, references))
-        return;
-    if (plan != NULL)
-        references += exec__plan_end(plan);
     if (!ran)
         error = -error;
     enum future_state to = final_state(error);
+    if (to == FUTURE_FAILED)
+        value = failure_value(f);
     atomic_store_explicit(&f->value, value, memory_order_relaxed);
     f->error = to == FUTURE_CANCELLED && !ran ? 0 : error;
+    return to;
+}
+
+static void finish_member(struct exec_group *g, future_t *f, void *value, int error, unsigned references) {
+    enum future_state to = set_result(f, value, error);
+    conclude_member(g, f, to, error < 0 ? -error : error, references);
+}
+
+/* One that has something out of the ordinary. */
+EXEC__SELDOM static void finish_special(future_t *f, void *value, int error, unsigned references) {
+    struct exec__plan *plan = exec__plan_of(f);
+    if (plan != NULL && error >= 0 && runs_again(f, plan, value, error, references))
+        return;
+    if (plan != NULL)
+        references += exec__plan_end(plan);
     struct exec_group *g = exec__group_of(f);
-    if (g == NULL)
-        conclude(f, to, references);
+    if (g != NULL)
+        finish_member(g, f, value, error, references);
     else
-        conclude_member(g, f, to, error, references);
+        conclude(f, set_result(f, value, error), references);
+}
+
+EXEC__OUTSIDE static void finish_extra(future_t *f, void *value, int error, unsigned references) {
+    if (exec__is_plain_member(f))
+        finish_member(exec__group_of(f), f, value, error, references);
+    else
+        finish_special(f, value, error, references);
 }
 
 void exec__future_finish(future_t *f, void *value, int error, unsigned references) {
     if (f->extra != 0) {
-        finish_special(f, value, error, references);
+        finish_extra(f, value, error, references);
         return;
     }
-    atomic_store_explicit(&f->value, value, memory_order_relaxed);
-    f->error = error;
-    conclude(f, final_state(error), references);
+    conclude(f, set_result(f, value, error), references);
 }
 
 bool exec__future_revoke(future_t *f, int error) {
@@ -289,7 +385,7 @@ bool exec__future_revoke(future_t *f, int error) {
     if (!start(f, 0, EXEC__NEVER_RUNS))
         return false;
     f->error = error;
-    atomic_store_explicit(&f->value, NULL, memory_order_relaxed);
+    atomic_store_explicit(&f->value, failure_value(f), memory_order_relaxed);
     move(f, FUTURE_RUNNING, 0, FUTURE_FAILED, 0, &seen);
     return true;
 }
@@ -304,16 +400,16 @@ static void drop_argument(const future_t *f) {
 
 void exec__future_revoked(future_t *f, int error) {
     struct exec_group *g = exec__group_of(f);
-    struct exec__farewell farewell = {0};
     if (exec__future_word(f) & EXEC__HELD)
         exec__hold_revoked(f);
     drop_argument(f);
-    if (g != NULL)
-        farewell = exec__member_finishes(g, f, error);
-    if (exec__future_word(f) & EXEC__LISTENED)
-        tell(f);
-    if (g != NULL)
-        exec__member_leaves(g, farewell);
+    if (g == NULL) {
+        if (exec__future_word(f) & EXEC__LISTENED)
+            tell(f);
+        return;
+    }
+    struct exec__farewell farewell = exec__member_finishes(g, f, error);
+    part(g, f, farewell, exec__future_word(f) & EXEC__LISTENED, 0);
 }
 
 int exec__future_refuse(future_t *f, int error) {

@@ -90,6 +90,11 @@ static inline struct exec__extra *exec__extra_of(const future_t *f) {
     return f->extra & EXEC__MEMBER ? NULL : (struct exec__extra *)f->extra; // NOLINT(performance-no-int-to-ptr)
 }
 
+/* A member of a group, and nothing else out of the ordinary. */
+static inline bool exec__is_plain_member(const future_t *f) {
+    return f->extra & EXEC__MEMBER;
+}
+
 /* The slots of a group lie in blocks, aligned to their size, that begin with its address. */
 #define EXEC__SLOTS_BYTES ((uintptr_t)512)
 
@@ -140,6 +145,12 @@ void exec__future_revoked(future_t *f, int error);
 
 /* RUNNING by this thread becomes PENDING again, and HELD: it will run once more. False: it was asked to stop. */
 bool exec__future_again(future_t *f);
+
+/* It has failed, and its executor is to be told, unless somebody asks for the error: executor_opts.on_failure. */
+static inline bool exec__future_records_failure(const future_t *f) {
+    return exec__state_of(exec__future_word(f)) == FUTURE_FAILED &&
+           atomic_load_explicit(&f->value, memory_order_relaxed) != NULL;
+}
 
 /* What becomes of a result that nobody takes. */
 void exec__free_result(const future_t *f, void *result);

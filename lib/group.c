@@ -1,5 +1,7 @@
 /* group.c - several tasks as one piece of work: open, submit, next, wait, cancel, close.
  *
+ * Model: test/model/group.pml.
+ *
  * What members do to the group, and how they are kept, is in member.c; here is what those do who use it.
  *
  * A wait for a group goes through the stages of a wait for a future (wait.c): a task that holds a seat of the executor
@@ -15,16 +17,16 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "claim.h"
+#include "event.h"
 #include "executor.h"
 #include "fork.h"
 #include "hold.h"
 #include "member.h"
 #include "memory.h"
 #include "notify.h"
+#include "slab.h"
 #include "wait.h"
 #include "worker.h"
 
@@ -58,11 +60,11 @@ static int init(exec_group_t *g, executor_t *ex, const exec_group_opts *opts) {
     g->max_running = opts->max_running;
     atomic_init(&g->entered, 0);
     atomic_init(&g->pins, 0);
+    atomic_init(&g->staying, 0);
     atomic_init(&g->references, 1);
-    atomic_init(&g->gone, 0);
     atomic_init(&g->taking, false);
-    atomic_init(&g->handed, 0);
     atomic_init(&g->first, NULL);
+    atomic_init(&g->passed, false);
     atomic_init(&g->fd, -1);
     atomic_init(&g->cancelled, false);
     atomic_init(&g->decided, false);
@@ -146,8 +148,8 @@ static int refuse(void *arg, const exec_task_opts *opts) {
 }
 
 /* Makes a member that nobody else knows yet: held, if it cannot start now. */
-static int make_member(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts *opts, unsigned references,
-                       future_t **out) {
+static int make_special(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts *opts, unsigned references,
+                        future_t **out) {
     struct exec__pool *p = &g->ex->pool;
     future_t *f = exec__future_new(fn, arg, opts, references);
     if (f == NULL)
@@ -162,6 +164,22 @@ static int make_member(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_
         return error == ENOMEM ? exec__no_memory(p) : error;
     }
     exec__member_init(g, f, room);
+    *out = f;
+    return 0;
+}
+
+/* What that comes to for one without options, in a group without .max_running, as a rule. */
+static inline int make_member(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts *opts, unsigned references,
+                              future_t **out) {
+    struct exec__pool *p = &g->ex->pool;
+    if (opts != NULL || exec__room_is_limited(g) || exec__own_without_seat(p))
+        return make_special(g, fn, arg, opts, references, out);
+    future_t *f = exec__cell_alloc();
+    if (f == NULL)
+        return exec__no_memory(p);
+    exec__future_init(f, p, fn, arg, references);
+    exec__task_place(p, f, exec__seated_in(p) ? 0 : exec__flags_in_queue(p));
+    exec__member_init(g, f, false);
     *out = f;
     return 0;
 }
@@ -184,10 +202,15 @@ static int enter(exec_group_t *g, future_t *f, unsigned references, exec__admit_
         give_up(g, room);
         return error;
     }
-    error = atomic_load(&g->cancelled) ? ECANCELED : exec__task_begin(p, f, put, room_wait);
+    if (atomic_load(&g->cancelled))
+        error = ECANCELED;
+    else
+        error = exec__is_plain_member(f) ? put(p, f, room_wait) : exec__task_begin(p, f, put, room_wait);
     if (error == 0 || !exec__task_withdraw(p, f, references))
         return 0;
     give_up(g, room);
+    if (put == exec__admit)
+        exec__count_refused(p, error);
     return error;
 }
 
@@ -237,21 +260,35 @@ static bool has_finished_one(const exec_group_t *g) {
     return !exec__finished_empty(&g->finished) || atomic_load(&g->first) != NULL;
 }
 
+/* Everyone has been handed out, the first success, too. */
+static bool is_empty(const exec_group_t *g) {
+    uint64_t taken = atomic_load(&g->finished.taken) + atomic_load(&g->passed);
+    return exec__members_since(g, taken) == 0 && atomic_load(&g->first) == NULL;
+}
+
+/* Or nearly so: members that are counted may be about to become final. */
 static bool is_reached(const exec_group_t *g, enum goal goal) {
     if (goal == A_MEMBER)
-        return has_finished_one(g) || exec__group_emptied(g);
-    return exec__group_ended(g) || (goal == THE_OUTCOME && atomic_load(&g->decided));
+        return has_finished_one(g) || is_empty(g);
+    return exec__group_counted(g, exec__members_gone(g)) || (goal == THE_OUTCOME && atomic_load(&g->decided));
+}
+
+/* See member.c. The same ones are counted twice: a callback may have submitted more while they came to their places. */
+static bool has_ended(exec_group_t *g) {
+    uint64_t gone = exec__members_gone(g);
+    if (!exec__group_counted(g, gone))
+        return false;
+    exec__taking_lock(g);
+    exec__finished_settled(&g->finished, true);
+    exec__taking_unlock(g);
+    return exec__group_counted(g, gone);
 }
 
 /* Says so to the finishers, then looks. */
 static bool is_over(const struct exec__awaited *a) {
     exec_group_t *g = a->group;
     uint64_t flags = EXEC__WANTS_END | (a->goal == A_MEMBER ? EXEC__WANTS_NEXT : 0);
-    uint64_t gone = atomic_load(&g->gone), next;
-    do
-        next = (gone & ~(EXEC__COUNT << EXEC__WANTED_SHIFT)) | flags |
-               (atomic_load(&g->entered) & EXEC__COUNT) << EXEC__WANTED_SHIFT;
-    while (!atomic_compare_exchange_weak(&g->gone, &gone, next));
+    atomic_fetch_or(&g->finished.counted, flags);
     return is_reached(g, (enum goal)a->goal);
 }
 
@@ -319,18 +356,18 @@ bool exec__called_by_member(const exec_group_t *g) {
     if (exec__in_callback_of(g))
         return true;
     for (const struct exec__frame *frame = exec__self.frame; frame != NULL; frame = frame->below)
-        if (frame->task != NULL && exec__group_of(frame->task) == g)
+        if (frame->task != NULL && !future_done(frame->task) && exec__group_of(frame->task) == g)
             return true;
     return false;
 }
 
-static int wait_for(exec_group_t *g, enum goal goal, exec_time deadline) {
-    while (!is_reached(g, goal)) {
+static int wait_for_outcome(exec_group_t *g, exec_time deadline) {
+    while (!has_ended(g) && !atomic_load(&g->decided)) {
         if (exec__called_by_member(g))
             return EDEADLK;
         if (deadline != EXEC_NEVER && exec_now() >= deadline)
             return ETIMEDOUT;
-        int error = wait_a_while(g, goal, deadline, exec__sleep_kind_here());
+        int error = wait_a_while(g, THE_OUTCOME, deadline, exec__sleep_kind_here());
         if (error != 0)
             return error;
     }
@@ -349,16 +386,18 @@ static int outcome(exec_group_t *g) {
 int exec_group_wait(exec_group_t *g, exec_time deadline) {
     int error = check(g);
     if (error == 0)
-        error = wait_for(g, THE_OUTCOME, deadline);
+        error = wait_for_outcome(g, deadline);
     return error != 0 ? error : outcome(g);
 }
 
 /* --- next --- */
 
 static future_t *take_first(exec_group_t *g) {
-    if (atomic_load_explicit(&g->first, memory_order_relaxed) != NULL)
-        return atomic_exchange(&g->first, NULL);
-    return exec__finished_take(&g->finished);
+    if (atomic_load_explicit(&g->first, memory_order_relaxed) == NULL)
+        return exec__finished_take(&g->finished);
+    future_t *f = atomic_exchange(&g->first, NULL);
+    exec__future_settle(f); /* it is about to write to the descriptor, which is to be drained of that, and be final */
+    return f;
 }
 
 /* The descriptor is readable as long as there is something to take. */
@@ -366,30 +405,17 @@ static void drain_fd(exec_group_t *g) {
     int fd = atomic_load(&g->fd);
     if (fd < 0)
         return;
-    uint64_t count;
-    int saved = errno;
-    ssize_t done = read(fd, &count, sizeof count);
+    exec__event_clear(fd);
     exec__finished_show(&g->finished); /* who puts one now finds that it is the next, or is seen here */
     if (has_finished_one(g))
-        done = write(fd, &(uint64_t){1}, sizeof(uint64_t));
-    (void)done;
-    errno = saved;
+        exec__event_set(fd);
 }
 
 static future_t *take(exec_group_t *g) {
-    for (int i = 0; atomic_exchange_explicit(&g->taking, true, memory_order_acquire); i++)
-        if (i < SPINS)
-            exec__pause();
-        else
-            sched_yield();
+    exec__taking_lock(g);
     future_t *f = take_first(g);
-    if (f != NULL)
-        atomic_store_explicit(&g->handed, atomic_load_explicit(&g->handed, memory_order_relaxed) + 1,
-                              memory_order_release);
     drain_fd(g);
-    atomic_store_explicit(&g->taking, false, memory_order_release); /* pairs with the acquire above */
-    if (f != NULL)
-        exec__future_settle(f); /* it is about to become final */
+    exec__taking_unlock(g);
     return f;
 }
 
@@ -403,7 +429,7 @@ int exec_group_next(exec_group_t *g, exec_time deadline, future_t **out) {
             *out = f;
             return 0;
         }
-        if (exec__group_emptied(g))
+        if (is_empty(g))
             return ENODATA;
         if (deadline != EXEC_NEVER && exec_now() >= deadline)
             return ETIMEDOUT;
@@ -420,23 +446,18 @@ int exec_group_fd(exec_group_t *g, int *fd) {
         error = EINVAL;
     if (error != 0)
         return error;
-    int saved = errno;
-    pthread_mutex_lock(&g->lock);
+    exec__taking_lock(g); /* nobody takes between the look and the write */
     if (atomic_load(&g->fd) < 0) {
-        int made = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (made < 0)
-            error = errno;
-        else
+        int made;
+        error = exec__event_open(&made);
+        if (error == 0)
             atomic_store(&g->fd, made);
-        if (made >= 0 && has_finished_one(g)) {
-            ssize_t written = write(made, &(uint64_t){1}, sizeof(uint64_t));
-            (void)written;
-        }
+        if (error == 0 && has_finished_one(g))
+            exec__event_set(made);
     }
     if (error == 0)
         *fd = atomic_load(&g->fd);
-    pthread_mutex_unlock(&g->lock);
-    errno = saved;
+    exec__taking_unlock(g);
     return error;
 }
 
@@ -456,7 +477,7 @@ static void wait_out(exec_group_t *g) {
     int state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     enum exec__sleep_kind kind = exec__self.frame != NULL ? EXEC__SLEEPS_CLOSING : EXEC__SLEEPS_FREELY;
-    while (!exec__group_ended(g))
+    while (!has_ended(g))
         if (wait_a_while(g, THE_END, EXEC_NEVER, kind) != 0) {
             fail_unrunnable(g);
             sched_yield();
@@ -470,21 +491,12 @@ static void unref_rest(exec_group_t *g) {
         future_unref(f);
 }
 
-static void close_fd(const exec_group_t *g) {
-    int fd = atomic_load(&g->fd);
-    if (fd >= 0) {
-        int saved = errno;
-        close(fd);
-        errno = saved;
-    }
-}
-
 int exec_group_close(exec_group_t *g) {
     int error = check(g);
     if (error == EOWNERDEAD) { /* what other threads may have held when they ceased to be is left alone */
         if (g->scope.owner != NULL)
             atomic_fetch_sub(&g->scope.owner->scopes, 1);
-        close_fd(g);
+        exec__event_close(atomic_load(&g->fd));
         exec__group_free(g);
     }
     if (error == 0 && exec__called_by_member(g))
@@ -496,7 +508,7 @@ int exec_group_close(exec_group_t *g) {
     exec__scope_close(&g->scope);
     error = outcome(g);
     unref_rest(g);
-    close_fd(g);
+    exec__event_close(atomic_load(&g->fd));
     exec__group_release(g);
     return error;
 }

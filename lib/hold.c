@@ -109,6 +109,7 @@ static unsigned leave_pool(struct exec__hold *h) {
     *h->link = h->next;
     if (h->next != NULL)
         h->next->link = h->link;
+    h->link = NULL;
     exec__monitor_unlock();
     return exploration;
 }
@@ -168,6 +169,18 @@ static void post(struct exec__pool *p, future_t *f, unsigned exploration) {
     exec__rouse_restless();
 }
 
+/* Notes since when the task could start, and lets it. False: it has ended. Who has ended it meanwhile may have left a
+ * record of the failure where the note goes, which is put back then, while there is a reference. */
+static bool unhold(const struct exec__pool *p, future_t *f) {
+    if (atomic_load_explicit(&p->observed, memory_order_relaxed) == 0)
+        return exec__future_unhold(f);
+    void *stamp = exec__stamp_now(), *before = atomic_exchange_explicit(&f->value, stamp, memory_order_relaxed);
+    bool released = exec__future_unhold(f);
+    if (!released)
+        atomic_compare_exchange_strong_explicit(&f->value, &stamp, before, memory_order_relaxed, memory_order_relaxed);
+    return released;
+}
+
 /* It leaves the pool's list before it can be run, since it may have to enter it again after that. */
 void exec__hold_release(struct exec__hold *h) {
     future_t *f = h->f;
@@ -175,7 +188,7 @@ void exec__hold_release(struct exec__hold *h) {
     struct exec_group *g = exec__group_of(f);
     atomic_fetch_add(&p->visitors, 1);
     unsigned exploration = leave_pool(h);
-    if (!exec__future_unhold(f)) {
+    if (!unhold(p, f)) {
         give_back(h);
         end(h);
         return;
@@ -223,12 +236,15 @@ static void ask_for_room(struct exec__hold *h) {
 
 void exec__hold_has_room(struct exec__hold *h) {
     struct kept k = keep(h);
-    if (h->plan == NULL || exec__plan_ask(h->plan)) {
+    bool waits = h->plan != NULL && !exec__plan_ask(h->plan);
+    if (!waits) {
         exec__hold_release(h);
     } else if (ended(k.f) && exec__plan_unask(h->plan)) {
         give_back(h);
         let_go(h);
     }
+    if (waits)
+        exec__rouse_restless(); /* who waits for it has to look at those that were let through now */
     keep_no_longer(&k);
 }
 
@@ -317,6 +333,7 @@ int exec__hold_begin(future_t *f) {
         exec__pool_let_go(p);
         return ESHUTDOWN;
     }
+    exec__count(p, EXEC__SUBMITTED);
     if (g != NULL)
         exec__group_pin(g);
     future_ref(f);

@@ -9,20 +9,6 @@
 
 #include "scope.h"
 
-static void run_item(struct exec__items *items) {
-    size_t i = items->at;
-    void *value = items->fn(items->args[i]);
-    bool left_open = exec__scopes_left(&items->frame);
-    if (exec__is_failure(value) || left_open) {
-        items->fail(items, i, i + 1, left_open ? EBUSY : items->frame.error);
-        return;
-    }
-    if (items->results != NULL)
-        items->results[i] = value;
-    if (items->errors != NULL)
-        items->errors[i] = 0;
-}
-
 static void run_range(struct exec__items *items) {
     size_t begin = items->at, end = items->end;
     items->at = end; /* it is one thing: nothing is left of it if it leaves */
@@ -46,19 +32,44 @@ static bool must_skip(struct exec__items *items) {
     return exec__frame_cancelled(&items->frame);
 }
 
+/* A function that fails, or leaves something open, is rare. */
+EXEC__SELDOM static void fail_item(struct exec__items *items, size_t i, bool left_open) {
+    items->fail(items, i, i + 1, left_open ? EBUSY : items->frame.error);
+}
+
+/* From items->at, which is kept for the case that one leaves. */
+static void run_each(struct exec__items *items) {
+    exec_fn *const fn = items->fn; /* these stay in registers, which the compiler cannot know */
+    void *const *const args = items->args;
+    void **const results = items->results;
+    const size_t end = items->end;
+    for (size_t i = items->at; i < end; i++) {
+        items->at = i;
+        if (must_skip(items)) {
+            items->skip(items, i, end);
+            break;
+        }
+        void *value = fn(args[i]);
+        bool left_open = exec__scopes_left(&items->frame);
+        if (exec__is_failure(value) || left_open) {
+            fail_item(items, i, left_open);
+            continue;
+        }
+        if (results != NULL)
+            results[i] = value;
+        if (items->errors != NULL)
+            items->errors[i] = 0;
+    }
+}
+
 static void *run_rest(void *arg) {
     struct exec__items *items = arg;
-    for (; items->at < items->end; items->at++) {
-        if (must_skip(items)) {
-            items->skip(items, items->at, items->end);
-            break;
-        }
-        if (items->body != NULL) {
-            run_range(items);
-            break;
-        }
-        run_item(items);
-    }
+    if (items->body == NULL)
+        run_each(items);
+    else if (items->at < items->end && must_skip(items))
+        items->skip(items, items->at, items->end);
+    else if (items->at < items->end)
+        run_range(items);
     return NULL;
 }
 

@@ -213,7 +213,7 @@ static future_t *take(struct exec__lanes *l, uint64_t lanes, uint64_t number, ch
     }
 }
 
-static bool revoke(future_t *f) {
+static bool revoke_entry(future_t *f) {
     return exec__future_revoke(f, ECANCELED);
 }
 
@@ -230,5 +230,5 @@ future_t *exec__lanes_start_put(struct exec__lanes *l, uint64_t number) {
 }
 
 future_t *exec__lanes_revoke(struct exec__lanes *l, uint64_t lanes) {
-    return take(l, lanes, 0, least_urgent_locked, revoke);
+    return take(l, lanes, 0, least_urgent_locked, revoke_entry);
 }

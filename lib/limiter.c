@@ -10,6 +10,9 @@
  * been given back. A thread is roused under it, since its turn lies on its stack. The list is short where limits do
  * their work, and a lock costs less than what is limited.
  *
+ * Who looks for waits that cannot end (chain.c) looks at the tasks that were let through. It is in the monitor, and may
+ * only try to take the lock; if it fails to, it comes again.
+ *
  * References: the creator's, one for each task that names the limiter, one for each permit, and the timer's. Lock
  * order: limiter.lock, then the monitor or a timers.lock.
  */
@@ -37,6 +40,8 @@ struct exec_limiter {
     struct exec__bucket bucket;
     size_t in_flight;
     struct exec__turn *first, **last;
+    struct exec__turn *through;  /* tasks that count in in_flight, */
+    size_t nthrough;             /* and how many; the others are threads */
     struct exec__turn *arranged; /* the first one, when it is to look again; */
     exec_time due;               /* and when: */
     struct exec__timer timer;    /* a task, by this, in its executor's timers; armed, it has a reference */
@@ -131,10 +136,28 @@ static bool may_pass_locked(exec_limiter_t *l, exec_time now, exec_time *due) {
     return l->in_flight < exec__limit_room(&l->limit) && exec__bucket_take(&l->bucket, now, due);
 }
 
+static void enter_through_locked(exec_limiter_t *l, struct exec__turn *t) {
+    t->next_through = l->through;
+    t->through_link = &l->through;
+    if (t->next_through != NULL)
+        t->next_through->through_link = &t->next_through;
+    l->through = t;
+    l->nthrough++;
+}
+
+static void leave_through_locked(exec_limiter_t *l, const struct exec__turn *t) {
+    *t->through_link = t->next_through;
+    if (t->next_through != NULL)
+        t->next_through->through_link = t->through_link;
+    l->nthrough--;
+}
+
 static void pass_locked(exec_limiter_t *l, struct exec__turn *t, exec_time now) {
     l->in_flight++;
     t->through = true;
     t->permit = (exec_permit){.started = now, .in_flight = l->in_flight};
+    if (t->sleeper == NULL)
+        enter_through_locked(l, t);
 }
 
 static void rouse(struct exec__sleeper *s) {
@@ -188,6 +211,14 @@ static void tell(struct exec__turn *tasks) {
         tasks = t->next;
         t->let_through(t); /* after this it may be gone */
     }
+}
+
+/* Somebody has left. If that has let nobody through, for the limit has fallen, say, those that wait now wait for the
+ * others that are inside, who may need a thread that sleeps (chain.c). */
+static void tell_of_leave(struct exec__turn *tasks, bool others_wait) {
+    if (tasks == NULL && others_wait)
+        exec__rouse_restless();
+    tell(tasks);
 }
 
 /* A token is due. */
@@ -265,9 +296,24 @@ void exec__limiter_leave(exec_limiter_t *l, struct exec__turn *t, int error) {
     pthread_mutex_lock(&l->lock);
     bool through = t->through;
     t->through = false;
+    if (through && t->sleeper == NULL)
+        leave_through_locked(l, t);
     struct exec__turn *tasks = through ? leave_locked(l, &t->permit, outcome) : NULL;
+    bool others_wait = through && l->first != NULL;
     pthread_mutex_unlock(&l->lock);
-    tell(tasks);
+    tell_of_leave(tasks, others_wait);
+}
+
+int exec__limiter_each(exec_limiter_t *l, const struct exec__turn *t, void (*visit)(struct exec__turn *t, void *ctx),
+                       void *ctx) {
+    if (pthread_mutex_trylock(&l->lock) != 0)
+        return EAGAIN;
+    bool full = l->in_flight >= exec__limit_room(&l->limit) && l->nthrough == l->in_flight;
+    struct exec__turn *next = full && t->link != NULL ? l->through : NULL;
+    for (; next != NULL; next = next->next_through)
+        visit(next, ctx);
+    pthread_mutex_unlock(&l->lock);
+    return 0;
 }
 
 /* --- threads --- */
@@ -367,8 +413,9 @@ void exec_limiter_release(exec_limiter_t *l, const exec_permit *permit, int erro
     enum exec__outcome outcome = outcome_of(l, error);
     pthread_mutex_lock(&l->lock);
     struct exec__turn *tasks = l->in_flight > 0 ? leave_locked(l, permit, outcome) : NULL;
+    bool others_wait = l->first != NULL;
     pthread_mutex_unlock(&l->lock);
-    tell(tasks);
+    tell_of_leave(tasks, others_wait);
     exec__limiter_unref(l);
 }
 

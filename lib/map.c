@@ -8,7 +8,7 @@
  * items are claimed one by one and quick ones cost a claim now and then; never more than half of a fair share of what
  * is left, so that all end together.
  *
- * The first failure that counts is kept under the map's lock; everything else shared is two counters and flags.
+ * The first failure that counts is kept under the map's lock; everything else shared is three counters and flags.
  */
 #include <exec/map.h>
 
@@ -44,6 +44,7 @@ struct map {
     _Atomic bool reporting;                         /* somebody is calling .progress */
     _Atomic exec_time next_report;                  /* by who reports, read by all */
     _Atomic size_t done;
+    _Atomic size_t failures; /* items with an error; each is counted before it is done */
     pthread_mutex_t lock;
     size_t failed; /* the lowest index that failed, n: none; lock, as is the next */
     int error;
@@ -58,11 +59,12 @@ struct share {
 
 /* --- outcomes --- */
 
-static void mark_items(const struct map *m, size_t begin, size_t end, int error) {
+static void mark_items(struct map *m, size_t begin, size_t end, int error) {
     bool in_place = (const void *)m->results == (const void *)m->args;
     if (m->opts.errors != NULL)
         for (size_t i = begin; i < end; i++)
             m->opts.errors[i] = error;
+    atomic_fetch_add_explicit(&m->failures, end - begin, memory_order_relaxed);
     if (error != 0 && m->results != NULL && !in_place)
         for (size_t i = begin; i < end; i++)
             m->results[i] = NULL;
@@ -112,6 +114,22 @@ static void skip_claimed(struct exec__items *items, size_t begin, size_t end) {
 
 /* --- progress --- */
 
+/* The failures among those done were counted before them. */
+static void report(const struct map *m, size_t done) {
+    if (m->opts.failed != NULL)
+        *m->opts.failed = atomic_load(&m->failures);
+    if (m->opts.progress != NULL)
+        m->opts.progress(done, m->n, m->opts.progress_ctx);
+}
+
+/* Before there is anybody else. */
+static void report_begin(struct map *m) {
+    if (m->opts.progress == NULL)
+        return;
+    report(m, 0);
+    atomic_store_explicit(&m->next_report, exec_after(REPORT_EVERY), memory_order_relaxed);
+}
+
 /* Items have ended. Who finds that it is time for a report, and nobody else at one, makes it. */
 static void count_done(struct map *m, size_t n, exec_time now) {
     size_t done = atomic_fetch_add(&m->done, n) + n;
@@ -120,7 +138,7 @@ static void count_done(struct map *m, size_t n, exec_time now) {
         return;
     done = atomic_load(&m->done);
     if (now >= atomic_load_explicit(&m->next_report, memory_order_relaxed) && done < m->n) {
-        m->opts.progress(done, m->n, m->opts.progress_ctx);
+        report(m, done);
         atomic_store_explicit(&m->next_report, exec_after(REPORT_EVERY), memory_order_relaxed);
     }
     atomic_store_explicit(&m->reporting, false, memory_order_release); /* pairs with the acquire above */
@@ -226,6 +244,7 @@ static void dismiss_helpers(future_t *helpers[], size_t n) {
 static void work_with_helpers(struct map *m) {
     future_t *few[HELPERS_ON_STACK];
     future_t **helpers = m->threads <= HELPERS_ON_STACK ? few : exec__malloc(m->threads * sizeof(future_t *));
+    report_begin(m);
     size_t n = helpers != NULL ? call_helpers(m, helpers) : 0;
     work(m);
     dismiss_helpers(helpers, n);
@@ -238,7 +257,7 @@ static void work_with_helpers(struct map *m) {
 static void run_seated(struct map *m) {
     struct exec__pool *p = &m->ex->pool;
     struct exec__seat *own = exec__self.seat;
-    struct exec__seat *borrowed = m->threads > 1 && !exec__seated_in(p) ? exec__seat_borrow(p) : NULL;
+    struct exec__seat *borrowed = m->threads > 1 && !exec__runs_here(p) ? exec__seat_borrow(p) : NULL;
     if (borrowed != NULL)
         exec__self.seat = borrowed;
     work_with_helpers(m);
@@ -305,8 +324,8 @@ static int run(struct map *m, const exec_map_opts *opts) {
         error = run_on_worker(m);
     else if (m->n > 0)
         run_seated(m);
-    if (error == 0 && opts->progress != NULL)
-        opts->progress(m->n, m->n, opts->progress_ctx);
+    if (error == 0)
+        report(m, m->n);
     errno = saved;
     return error != 0 ? error : m->error;
 }

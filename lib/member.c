@@ -1,5 +1,7 @@
 /* member.c - what the members of a group do to it: where they are kept, and how they finish.
  *
+ * Model: test/model/group.pml.
+ *
  * Kept. A member that has not finished is in a slot of the group, so that it can be cancelled, and be found by
  * a task that waits. Slots lie in blocks, which form a ring. Submitters go round it; where they find a few slots in a
  * row still taken, they put in another block; so a group's memory follows the number of its unfinished members, and
@@ -8,18 +10,23 @@
  * is set, and so the future is there as long as somebody looks at it; who wants more takes a reference meanwhile.
  *
  * Finishing, in this order:
- * 1. The member leaves its slot, notes what has failed, and puts itself into the queue `finished` (finished.c), while
- *    it is RUNNING (or just after it has become CANCELLED); so of two members that wait for one another the first one
- *    is handed out first. Who takes it waits for the few instructions until it is final.
- * 2. Its future becomes final (future.c), after which it may be gone.
- * 3. If it has decided the group's outcome, it cancels the rest; it gives up its room; and it counts itself in `gone`.
- *    That is the last thing it does to the group, which may be gone afterwards: if the flag WANTS_END was set, and this
- *    is the count that was waited for, it wakes those who sleep for the group by its address alone (sleep.c).
+ * 1. The member leaves its slot, notes what has failed, and takes its number in the queue `finished` (finished.c),
+ *    while it is RUNNING (or just after it has become CANCELLED); so of two members that wait for one another the first
+ *    one is handed out first.
+ * 2. Its future becomes final (future.c).
+ * 3. It stores the future in its place in the queue, from which it may be handed out now, and be gone. That is the last
+ *    thing it does to the group, which may be gone, too: it wakes those who sleep for the group by its address alone
+ *    (sleep.c).
+ * 4. With callbacks to call, the rest to cancel, or room to give back it stays for that: it says so before it stores
+ *    itself, or even before it is counted.
+ * So a group has ended when as many have a number as have entered, these are in their places, and then nobody stays.
+ * The first success of EXEC_FIRST has no number: it is handed out before all others, and counts by a flag of its own.
  *
- * Who sleeps for a group sets a flag in `gone` and then looks once more at what it waits for; a finisher puts itself
- * into the queue, and then looks at the flag WANTS_NEXT, or counts itself and sees WANTS_END in the same step. All of
- * these are sequentially consistent, so one of the two sees the other. The count that is waited for is that of all
- * members there were when the flag was set; who is woken by it and finds that there are more sets it again.
+ * Who sleeps for a group sets a flag beside the count of numbers and then looks once more at what it waits for; a
+ * finisher sees the flags in the step in which it counts itself. WANTS_NEXT is taken away by who is going to wake. With
+ * WANTS_END, it is the one that makes the count that of all who have entered who wakes; who is woken by it and finds
+ * that more have entered sleeps again. Entering, counting and the flags are sequentially consistent, so one of the two
+ * sees the other.
  *
  * The deadline. A timer is armed from when the group is opened until it has been closed, at the group's deadline or, if
  * that is earlier, at one of what the group was opened in: a map has no timer of its own. When it fires, members that
@@ -37,8 +44,8 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "event.h"
 #include "executor.h"
 #include "hold.h"
 #include "memory.h"
@@ -46,7 +53,7 @@
 
 #define BUSY ((uintptr_t)1)
 
-enum { PROBES = 16 };
+enum { PROBES = 16, SPINS = 100 };
 
 /* --- slots --- */
 
@@ -150,8 +157,20 @@ static int more_slots(struct exec_group *g, struct exec__slots *after) {
     return 0;
 }
 
+/* The one behind the last, as a rule. */
+static inline bool put_next(struct exec_group *g, future_t *f) {
+    struct exec__slots *slots = atomic_load_explicit(&g->put_in, memory_order_acquire);
+    size_t at = atomic_load_explicit(&g->put_at, memory_order_relaxed);
+    if (at >= EXEC__SLOTS || !try_slot(&slots->at[at], f))
+        return false;
+    atomic_store_explicit(&g->put_at, at + 1, memory_order_relaxed);
+    return true;
+}
+
 int exec__slot_put(struct exec_group *g, future_t *f) {
     struct exec__slots *last;
+    if (put_next(g, f))
+        return 0;
     while (!try_put(g, f, &last)) {
         int error = more_slots(g, last);
         if (error != 0)
@@ -333,25 +352,6 @@ int exec__member_refused(const struct exec_group *g, struct exec__frame *frame) 
 
 /* --- finishing --- */
 
-static void write_fd(int fd) {
-    int saved = errno;
-    ssize_t written = write(fd, &(uint64_t){1}, sizeof(uint64_t));
-    (void)written; /* fails only when it is readable already */
-    errno = saved;
-}
-
-/* To be handed out: in its turn, or as the first success before all others. */
-static void hand_in(struct exec_group *g, future_t *f, bool first) {
-    uint64_t number = 0;
-    if (first)
-        atomic_store(&g->first, f);
-    else
-        number = exec__finished_put(&g->finished, f);
-    int fd = atomic_load(&g->fd);
-    if (fd >= 0 && (first || exec__finished_is_next(&g->finished, number)))
-        write_fd(fd);
-}
-
 /* Notes how a member has ended, where that matters; true, if it decides the outcome. */
 static bool note(struct exec_group *g, int error) {
     pthread_mutex_lock(&g->lock);
@@ -366,34 +366,63 @@ static bool note(struct exec_group *g, int error) {
     return first && g->policy == (error == 0 ? EXEC_FIRST : EXEC_FAIL_FAST);
 }
 
+/* Whether anybody waits for a member: it is the caller who wakes them. */
+static bool wanted_next(struct exec_group *g, uint64_t word) {
+    return (word & EXEC__WANTS_NEXT) && (atomic_fetch_and(&g->finished.counted, ~EXEC__WANTS_NEXT) & EXEC__WANTS_NEXT);
+}
+
+static void count(struct exec_group *g, struct exec__farewell *farewell) {
+    uint64_t word = exec__finished_enter(&g->finished), number = exec__finished_number(word);
+    int fd = atomic_load(&g->fd);
+    farewell->place = exec__finished_place(&g->finished, number);
+    farewell->rouses = (word & EXEC__WANTS_END) && exec__members_since(g, number + 1) == atomic_load(&g->passed);
+    farewell->rouses |= wanted_next(g, word);
+    if (fd >= 0 && exec__finished_is_next(&g->finished, number))
+        exec__event_set(fd);
+}
+
+static void count_first(struct exec_group *g, future_t *f, struct exec__farewell *farewell) {
+    atomic_store(&g->first, f);
+    atomic_store(&g->passed, true); /* after that, so that the group does not seem empty; it stays */
+    int fd = atomic_load(&g->fd);
+    farewell->rouses = wanted_next(g, atomic_load(&g->finished.counted));
+    if (fd >= 0)
+        exec__event_set(fd);
+}
+
 struct exec__farewell exec__member_finishes(struct exec_group *g, future_t *f, int error) {
     struct exec__farewell farewell = {.decides = (error != 0 || g->policy == EXEC_FIRST) && note(g, error)};
+    bool first = farewell.decides && error == 0;
     if (exec__room_is_limited(g))
         farewell.room = !(exec__future_word(f) & EXEC__HELD) && exec__member_in_room(f);
+    if (farewell.decides || farewell.room)
+        exec__member_stays(g, &farewell);
     exec__slot_clear(f);
     if (farewell.decides)
         atomic_store(&g->cancelled, true);
-    hand_in(g, f, farewell.decides && error == 0);
-    if (atomic_load(&g->gone) & EXEC__WANTS_NEXT) {
-        atomic_fetch_and(&g->gone, ~EXEC__WANTS_NEXT);
-        exec__group_rouse(g);
-    }
+    if (first)
+        count_first(g, f, &farewell);
+    else
+        count(g, &farewell);
     return farewell;
 }
 
-void exec__member_leaves(struct exec_group *g, struct exec__farewell farewell) {
-    if (farewell.decides) {
+void exec__member_leaves(struct exec_group *g, future_t *f, const struct exec__farewell *farewell) {
+    if (farewell->place != NULL)
+        atomic_store_explicit(farewell->place, f, memory_order_release);
+    if (farewell->rouses)
+        exec__group_rouse(g); /* which may be gone */
+}
+
+void exec__member_makes_way(struct exec_group *g, const struct exec__farewell *farewell) {
+    if (farewell->decides) {
         exec__group_stop(g, ECANCELED);
         atomic_store(&g->decided, true);
-        if (atomic_load(&g->gone) & EXEC__WANTS_END)
-            exec__group_rouse(g);
     }
-    if (farewell.room)
+    if (farewell->room)
         exec__room_return(g);
-    uint64_t before = atomic_fetch_add(&g->gone, EXEC__ONE_GONE);
-    uint64_t wanted = before >> EXEC__WANTED_SHIFT & EXEC__COUNT;
-    if ((before & EXEC__WANTS_END) && (((before >> EXEC__GONE_SHIFT) + 1) & EXEC__COUNT) == wanted)
-        exec__group_rouse(g); /* which may be gone */
+    atomic_fetch_sub(&g->staying, 1);
+    exec__group_rouse(g); /* which may be gone */
 }
 
 int exec__member_makes_room(struct exec_group *g, uint64_t number) {
@@ -406,7 +435,7 @@ int exec__member_makes_room(struct exec_group *g, uint64_t number) {
 /* Others may be waiting for a count that will not be reached now. */
 void exec__member_withdraws(struct exec_group *g) {
     atomic_fetch_sub(&g->entered, 1);
-    if (atomic_load(&g->gone) & EXEC__WANTS_END)
+    if (atomic_load(&g->finished.counted) & EXEC__WANTS_END)
         exec__group_rouse(g);
 }
 
@@ -417,6 +446,28 @@ void exec__group_pin(struct exec_group *g) {
 void exec__group_unpin(struct exec_group *g) {
     atomic_fetch_sub(&g->pins, 1);
     exec__group_rouse(g); /* which may be gone */
+}
+
+/* --- those that have finished --- */
+
+void exec__taking_lock(struct exec_group *g) {
+    for (int i = 0; atomic_exchange_explicit(&g->taking, true, memory_order_acquire); i++)
+        if (i < SPINS)
+            exec__pause();
+        else
+            sched_yield();
+}
+
+void exec__taking_unlock(struct exec_group *g) {
+    atomic_store_explicit(&g->taking, false, memory_order_release); /* pairs with the acquire above, and below */
+}
+
+bool exec__group_settled(struct exec_group *g) {
+    if (atomic_exchange_explicit(&g->taking, true, memory_order_acquire))
+        return false;
+    bool settled = exec__finished_settled(&g->finished, false);
+    exec__taking_unlock(g);
+    return settled;
 }
 
 /* --- room --- */

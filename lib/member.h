@@ -48,6 +48,7 @@ struct exec_group {
     _Atomic bool cancelled;    /* no more are accepted */
     _Atomic bool decided;      /* EXEC_FIRST has its success, and the rest are cancelled */
     _Atomic(future_t *) first; /* with EXEC_FIRST: the first success, until handed out */
+    _Atomic bool passed;       /* and that it is counted, which has no number */
     _Atomic int fd;            /* exec_group_fd()'s, -1: none */
 
     /* By who submits, mostly. */
@@ -55,15 +56,13 @@ struct exec_group {
     _Atomic size_t put_at;                                         /* hints, both */
     struct exec__slots *_Atomic found_in;                          /* where the last member to run was found: a hint */
     _Atomic uint64_t entered;                                      /* members there ever were */
-    _Atomic uint64_t pins;                                         /* what else keeps the group from ending */
+    _Atomic uint64_t pins;                                         /* what else keeps the group from ending, */
+    _Atomic uint64_t staying;                                      /* and finished members that do */
 
-    /* By who finishes, mostly. */
-    struct exec__finished finished;
-    _Alignas(EXEC__CACHE_LINE) _Atomic uint64_t gone; /* members that have finished, and flags: below */
+    struct exec__finished finished; /* its flags: below */
 
     /* By who takes those that have finished. */
     _Alignas(EXEC__CACHE_LINE) _Atomic bool taking; /* somebody is at it: a lock that is held for an instant */
-    _Atomic uint64_t handed;                        /* how many were handed out; written under it, read by all */
 
     _Alignas(EXEC__CACHE_LINE) pthread_mutex_t lock;
     int error;                               /* of the first that failed, 0: none; lock, as is the rest */
@@ -72,46 +71,45 @@ struct exec_group {
     struct exec__hold *waiting, **last_link; /* for room, the oldest first */
 };
 
-/* The word `gone`, from the lowest bit: two flags; at which count those who set the second one want to be woken; and
- * the count itself. Both counts go round. */
 #define EXEC__WANTS_NEXT UINT64_C(1) /* somebody sleeps until a member has finished, */
-#define EXEC__WANTS_END UINT64_C(2)  /* or until so many have */
-#define EXEC__COUNT UINT64_C(0x7fffffff)
-#define EXEC__WANTED_SHIFT 2
-#define EXEC__GONE_SHIFT 33
-#define EXEC__ONE_GONE (UINT64_C(1) << EXEC__GONE_SHIFT)
+#define EXEC__WANTS_END UINT64_C(2)  /* or until all have */
 
 static inline uint64_t exec__members_gone(const struct exec_group *g) {
-    return atomic_load(&g->gone) >> EXEC__GONE_SHIFT;
+    return exec__finished_count(&g->finished) + atomic_load(&g->passed);
 }
 
 /* How many members have entered since so many were gone, and are not. */
 static inline uint64_t exec__members_since(const struct exec_group *g, uint64_t gone) {
-    return (atomic_load(&g->entered) - gone) & EXEC__COUNT;
+    return atomic_load(&g->entered) - gone;
 }
 
-/* Nobody is left. Gone is read first, entered last: it is only seen if it was true then. */
-static inline bool exec__group_ended(const struct exec_group *g) {
-    uint64_t gone = exec__members_gone(g);
-    return atomic_load(&g->pins) == 0 && exec__members_since(g, gone) == 0;
-}
-
-/* The same for exec_group_next(): everyone has been handed out. */
-static inline bool exec__group_emptied(const struct exec_group *g) {
-    uint64_t handed = atomic_load(&g->handed);
-    return atomic_load(&g->entered) == handed;
+/* Those who were gone before are all there are, and nothing else keeps the group. Entered is read last: it is only seen
+ * if it is true then. */
+static inline bool exec__group_counted(const struct exec_group *g, uint64_t gone) {
+    return atomic_load(&g->staying) == 0 && atomic_load(&g->pins) == 0 && exec__members_since(g, gone) == 0;
 }
 
 /* What a finishing member still has to do when its future is final. */
 struct exec__farewell {
-    bool room;    /* it makes room for another one */
-    bool decides; /* it cancels the rest */
+    _Atomic(future_t *) *place; /* where it is handed out; NULL: it is the first success, which decides */
+    bool rouses;                /* those who sleep for the group */
+    bool decides;               /* it cancels the rest */
+    bool room;                  /* it makes room for another one */
+    bool stays;                 /* for one of these, or since others are to be told */
 };
 
-/* A member's future is about to become final, or has become CANCELLED: hands it to exec_group_next(). */
+/* A member's future is about to become final, or has become CANCELLED: counts it. */
 struct exec__farewell exec__member_finishes(struct exec_group *g, future_t *f, int error);
-/* It has: the group may be gone after this, and the future, too. */
-void exec__member_leaves(struct exec_group *g, struct exec__farewell farewell);
+/* It has, and others are to be told of that: keeps the group meanwhile. */
+static inline void exec__member_stays(struct exec_group *g, struct exec__farewell *farewell) {
+    if (!farewell->stays)
+        atomic_fetch_add(&g->staying, 1);
+    farewell->stays = true;
+}
+/* It has: hands it out. The future may be gone after this, and the group, too, unless it stays. */
+void exec__member_leaves(struct exec_group *g, future_t *f, const struct exec__farewell *farewell);
+/* One that stays: does what is left to do, and goes. */
+void exec__member_makes_way(struct exec_group *g, const struct exec__farewell *farewell);
 
 /* A member that has been started here: sets what its frame has from its group. 0, or why it is not to run. */
 int exec__member_refused(const struct exec_group *g, struct exec__frame *frame);
@@ -137,6 +135,12 @@ int exec__slot_put(struct exec_group *g, future_t *f);
 void exec__slot_clear(const future_t *f);
 int exec__slots_init(struct exec_group *g);
 void exec__slots_fini(struct exec_group *g);
+
+/* Who takes, or asks, holds it. */
+void exec__taking_lock(struct exec_group *g);
+void exec__taking_unlock(struct exec_group *g);
+/* Whether all who are counted are in their places; false, if that cannot be seen just now. */
+bool exec__group_settled(struct exec_group *g);
 
 /* Visits the members that have not finished; those that come or finish meanwhile may be left out. The visitor must not
  * block, or finish any. How many. */

@@ -1,5 +1,7 @@
 /* notify.c - who else is told that a future has finished, besides those who sleep: callbacks and descriptors.
  *
+ * Models: test/model/future.pml and test/model/group.pml.
+ *
  * Everybody who is to be told has an entry in the future's list, guarded by the monitor (sleep.c); the entries of
  * sleepers lie on their stacks, a held task's in its hold (hold.c), those made here are allocated. The finisher takes
  * the list apart in the monitor. Sleepers are woken and descriptors written to right there; what may take time, or is
@@ -18,9 +20,8 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
+#include "event.h"
 #include "member.h"
 #include "memory.h"
 #include "thread.h"
@@ -44,10 +45,7 @@ struct descriptor {
 
 static struct exec__errand *write_locked(struct exec__listener *l, future_t *f) {
     (void)f;
-    int saved = errno;
-    ssize_t written = write(((struct descriptor *)l)->fd, &(uint64_t){1}, sizeof(uint64_t));
-    (void)written; /* cannot fail: written once */
-    errno = saved;
+    exec__event_set(((struct descriptor *)l)->fd);
     return NULL;
 }
 
@@ -120,6 +118,11 @@ void exec__forget_sleepers_locked(struct exec__listener **list) {
     *list = others;
 }
 
+static void free_descriptor(struct descriptor *d) {
+    exec__event_close(d->fd);
+    free(d);
+}
+
 /* What is left are callbacks of a promise that was never resolved, and a descriptor. */
 void exec__forget_listeners(struct exec__listener **list) {
     while (*list != NULL) {
@@ -127,12 +130,10 @@ void exec__forget_listeners(struct exec__listener **list) {
         exec__unlisten_locked(list, l);
         if (exec__is_bell(l))
             continue; /* of a promise from before a fork */
-        if (is_descriptor(l)) {
-            int saved = errno;
-            close(((struct descriptor *)l)->fd);
-            errno = saved;
-        }
-        free(l);
+        if (is_descriptor(l))
+            free_descriptor((struct descriptor *)l);
+        else
+            free(l);
     }
 }
 
@@ -215,11 +216,8 @@ static int make_descriptor(struct descriptor **out) {
     struct descriptor *d = exec__malloc(sizeof *d);
     if (d == NULL)
         return ENOMEM;
-    int saved = errno;
     d->listener = (struct exec__listener){.told_locked = write_locked};
-    d->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int error = d->fd >= 0 ? 0 : errno;
-    errno = saved;
+    int error = exec__event_open(&d->fd);
     if (error != 0)
         free(d);
     else
@@ -251,10 +249,8 @@ int future_fd(future_t *f, int *fd) {
         if (error != 0)
             return error;
         d = enter_descriptor(f, made);
-        if (d != made) {
-            close(made->fd);
-            free(made);
-        }
+        if (d != made)
+            free_descriptor(made);
     }
     *fd = d->fd;
     return 0;

@@ -6,7 +6,8 @@
  *   or the next attempt. When it fires, the hold goes on.
  * - `limit`, armed from the moment that the task is accepted until it has ended, at its .deadline, and while it runs at
  *   the end of its .timeout, if that is earlier. When it fires, a task that is PENDING after its deadline ends; one
- *   that runs is asked to stop, by its frame's deadline, which everybody can see: sleepers need only be roused.
+ *   that runs is asked to stop, by its frame's deadline, which everybody can see: sleepers need only be roused. What
+ *   becomes of one that does not stop is in abandon.c.
  *
  * A schedule has a fixed rate: a run is due one period after the one before was due, and what has been missed is left
  * out. Cron expressions go by CLOCK_REALTIME, which may be set: while one waits, its timer fires every LOOK_EVERY, and
@@ -39,6 +40,8 @@ bool exec__starts_later(const exec_task_opts *o) {
 int exec__plan_check(const exec_task_opts *o) {
     if (o->deadline < 0 || o->timeout < 0 || o->delay < 0 || o->every < 0 || (o->every != 0 && o->cron != NULL))
         return EINVAL;
+    if (o->on_timeout < EXEC_ASK || o->on_timeout > EXEC_ABANDON)
+        return EINVAL;
     int error = exec__retry_check(&o->retry);
     if (error == 0 && o->limiter != NULL)
         error = exec__limiter_check(o->limiter);
@@ -50,8 +53,15 @@ int exec__plan_check(const exec_task_opts *o) {
 
 /* --- cron --- */
 
+/* Once more, when so much time has passed between a look at the one and at the other that it would look as if somebody
+ * had set the clock. */
 static int64_t clocks_apart(void) {
-    return exec__realtime_now() - exec_now();
+    for (;;) {
+        exec_time before = exec_now();
+        int64_t apart = exec__realtime_now() - before;
+        if (exec_now() - before < CLOCK_WAS_SET)
+            return apart;
+    }
 }
 
 static exec_time saturated(int64_t a, int64_t b) {
@@ -108,6 +118,8 @@ int exec__plan_new(future_t *f, struct exec__pool *p, const exec_task_opts *opts
     plan->pool = p;
     plan->deadline = opts->deadline != 0 ? opts->deadline : EXEC_NEVER;
     plan->timeout = opts->timeout != 0 ? opts->timeout : EXEC_NEVER;
+    plan->abandons = opts->on_timeout == EXEC_ABANDON && plan->timeout != EXEC_NEVER;
+    plan->run.timer.fire = exec__run_too_long;
     plan->every = opts->every;
     plan->keep_going = opts->keep_going;
     plan->retry = opts->retry;
@@ -156,14 +168,18 @@ bool exec__plan_repeats(const struct exec__plan *plan) {
 }
 
 void exec__plan_wait(struct exec__plan *plan) {
-    exec_time when = plan->due;
-    if (goes_by_cron(plan) && exec_after(LOOK_EVERY) < when)
-        when = exec_after(LOOK_EVERY);
+    exec_time when = plan->due, look = exec_after(LOOK_EVERY);
+    if (goes_by_cron(plan) && look < when)
+        when = look;
     exec__timer_arm(&plan->pool->timers, &plan->start, when);
 }
 
 bool exec__plan_forgo(struct exec__plan *plan) {
     return exec__timer_cancel(&plan->pool->timers, &plan->start);
+}
+
+exec_time exec__plan_due(struct exec__plan *plan) {
+    return exec__timer_due(&plan->pool->timers, &plan->start);
 }
 
 static void start_fires(struct exec__timer *t) {
@@ -223,6 +239,21 @@ static void let_through(struct exec__turn *t) {
     exec__hold_release(exec__extra_of(plan->f)->hold);
 }
 
+struct visit {
+    void (*visit)(future_t *f, void *ctx);
+    void *ctx;
+};
+
+static void visit_turn(struct exec__turn *t, void *ctx) {
+    const struct visit *v = ctx;
+    v->visit(EXEC__WHOLE(t, struct exec__plan, turn)->f, v->ctx);
+}
+
+bool exec__plan_each_before(struct exec__plan *plan, void (*visit)(future_t *f, void *ctx), void *ctx) {
+    struct visit v = {visit, ctx};
+    return plan->limiter == NULL || exec__limiter_each(plan->limiter, &plan->turn, visit_turn, &v) == 0;
+}
+
 void exec__plan_report(struct exec__plan *plan, int error) {
     if (plan->limiter != NULL)
         exec__limiter_leave(plan->limiter, &plan->turn, error);
@@ -245,6 +276,8 @@ int exec__plan_run_begins(struct exec__plan *plan, struct exec__frame *frame) {
         until = plan->deadline;
     if (until < frame->deadline)
         frame->deadline = until;
+    if (plan->run.apart && plan->abandons) /* last: when it has been abandoned, nothing is armed any more */
+        exec__run_begins(&plan->run, frame, saturated(now, plan->timeout));
     return 0;
 }
 
@@ -294,6 +327,8 @@ static bool is_due_again(struct exec__plan *plan, int error) {
 }
 
 bool exec__plan_goes_on(struct exec__plan *plan, int error) {
+    if (plan->run.state == EXEC__ABANDONED)
+        return false;
     bool again = is_retried(plan, error) || is_due_again(plan, error);
     return again && plan->due < plan->deadline && plan->due != EXEC_NEVER;
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "abandon.h"
 #include "cron.h"
 #include "hold.h"
 #include "limiter.h"
@@ -24,6 +25,9 @@ struct exec__plan {
     exec_retry retry;
     struct exec__zone *zone; /* of the cron expression; NULL: there is none */
     struct exec__cron cron;
+
+    bool abandons;        /* on_timeout is EXEC_ABANDON, and there is a timeout; r/o after init */
+    struct exec__run run; /* its lock, if the task abandons */
 
     exec_limiter_t *limiter; /* a reference, or NULL */
     struct exec__turn turn;  /* its lock */
@@ -64,6 +68,7 @@ unsigned exec__plan_end(struct exec__plan *plan);
 /* Sees to it that the task's hold goes on at its time (hold.c), or looks again before. */
 void exec__plan_wait(struct exec__plan *plan);
 /* It is not to. True: it will not; false: it is about to. */
+exec_time exec__plan_due(struct exec__plan *plan); /* when, 0: it does not wait for that */
 bool exec__plan_forgo(struct exec__plan *plan);
 
 /* A run begins: 0, or ETIMEDOUT; sets the frame's deadline. It has returned that: what the run has ended with. */
@@ -77,6 +82,10 @@ void exec__plan_report(struct exec__plan *plan, int error);
  * true; or it is about to be. */
 bool exec__plan_ask(struct exec__plan *plan);
 bool exec__plan_unask(struct exec__plan *plan);
+
+/* In the monitor: calls visit for each task that has to leave the task's limiter before that lets it through, if it
+ * waits for nothing else, else for none. False: it could not look. */
+bool exec__plan_each_before(struct exec__plan *plan, void (*visit)(future_t *f, void *ctx), void *ctx);
 
 /* What a run has ended with is not the task's end: there will be another one, at plan->due. */
 bool exec__plan_goes_on(struct exec__plan *plan, int error);

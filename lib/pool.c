@@ -1,5 +1,7 @@
 /* pool.c - seats, and the parking protocol.
  *
+ * Models: test/model/parking.pml and test/model/shutdown.pml.
+ *
  * A pool of n workers has n seats; to run its tasks a thread must hold one. So no more than n ever run, whoever they
  * are: a worker that finds nothing to do frees its seat and sleeps, and a thread from outside that waits for a task may
  * take the free seat and run it (wait.c). A seat owns a deque, which goes with it from holder to holder.
@@ -45,7 +47,9 @@
 #include "fork.h"
 #include "plan.h"
 #include "memory.h"
+#include "probe.h"
 #include "thread.h"
+#include "trace.h"
 
 #define FIELD EXEC__FIELD
 #define TOP FIELD
@@ -104,6 +108,8 @@ static void wake(struct exec__pool *p, unsigned wanted) {
         if (atomic_compare_exchange_weak(&p->idle, &idle, idle + ONE_SEARCHING)) {
             sem_post(&p->wake);
             idle += ONE_SEARCHING;
+            EXEC__PROBE(wake);
+            atomic_fetch_add_explicit(&p->counts.n[EXEC__WAKEUPS], 1, memory_order_relaxed);
         }
 }
 
@@ -168,7 +174,15 @@ static void sleep_until_posted(struct exec__pool *p) {
     pthread_setcancelstate(state, NULL);
 }
 
+/* In the seat that it gives up, or has taken. */
+static void note(struct exec__pool *p, enum exec__event_kind kind, const struct exec__seat *seat) {
+    if (atomic_load_explicit(&p->observed, memory_order_relaxed) & EXEC__TRACES)
+        exec__trace_moment(p, kind, seat->index);
+}
+
 struct exec__seat *exec__pool_park(struct exec__pool *p, struct exec__seat *seat, bool searching) {
+    EXEC__PROBE1(park, seat->index);
+    note(p, EXEC__PARK, seat);
     free_seat(p, seat, searching ? ONE_SEARCHING : 0);
     for (;;) {
         if (exec__pool_has_work(p)) {
@@ -182,14 +196,21 @@ struct exec__seat *exec__pool_park(struct exec__pool *p, struct exec__seat *seat
         if (atomic_load(&p->idle) == OVER)
             return NULL;
         seat = take_seat(p, 0);
-        if (seat != NULL)
+        if (seat != NULL) {
+            note(p, EXEC__WAKE, seat);
             return seat;
+        }
         atomic_fetch_sub(&p->idle, ONE_SEARCHING);
     }
 }
 
 struct exec__seat *exec__seat_borrow(struct exec__pool *p) {
-    return take_seat(p, 0);
+    struct exec__seat *seat = take_seat(p, 0);
+    if (seat != NULL) {
+        unsigned lent = atomic_load_explicit(&p->lent, memory_order_relaxed);
+        atomic_store_explicit(&p->lent, lent + 1, memory_order_relaxed);
+    }
+    return seat;
 }
 
 void exec__seat_return(struct exec__pool *p, struct exec__seat *seat) {
@@ -238,11 +259,11 @@ static unsigned end_plan(const future_t *f) {
 bool exec__revoke(future_t *f, int error) {
     struct exec__pool *p = NULL;
     unsigned references = 0;
-    bool lies = exec__future_word(f) & (EXEC__QUEUED | EXEC__LANE);
-    if ((lies || exec__plan_of(f) != NULL) && (p = exec__pool_enter(f)) == NULL)
+    if (f->pool != NULL && (p = exec__pool_enter(f)) == NULL)
         return false;
     bool revoked = exec__future_revoke(f, error);
     if (p != NULL && revoked) {
+        exec__count_end(p, exec__state_of(exec__future_word(f)), error);
         references = end_plan(f);
         if (exec__future_word(f) & EXEC__QUEUED) /* which may have changed, if it has run meanwhile */
             exec__queue_forget(&p->queue);
@@ -260,6 +281,7 @@ bool exec__revoke(future_t *f, int error) {
 
 void exec__revoked(future_t *f, int error) {
     unsigned references = end_plan(f);
+    exec__count_end(f->pool, exec__state_of(exec__future_word(f)), error);
     exec__future_revoked(f, error);
     if (references > 0)
         exec__future_release(f, references);
@@ -363,10 +385,18 @@ int exec__seats_init(struct exec__pool *p) {
         seat->random = made * 2654435761u + 1;
         atomic_init(&seat->base, NULL);
         atomic_init(&seat->floor, 0);
+        atomic_init(&seat->mark, 0);
+        atomic_init(&seat->marked_name, NULL);
+        atomic_init(&seat->marked_began, 0);
+        for (int i = 0; i < EXEC__MARK_WORDS; i++)
+            atomic_init(&seat->marked_text[i], 0);
         atomic_init(&seat->below, 0);
+        for (int i = 0; i < EXEC__COUNTS; i++)
+            atomic_init(&seat->counts.n[i], 0);
     }
     p->search_limit = p->n / 2 < 1 ? 1 : p->n / 2 > MAX_SEARCHING ? MAX_SEARCHING : p->n / 2;
     atomic_store(&p->idle, 0);
+    atomic_store(&p->lent, 0);
     return 0;
 destroy_deques:
     while (made-- > 0)

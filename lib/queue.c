@@ -1,5 +1,7 @@
 /* queue.c - the bounded queue: the executor's own, and the public one.
  *
+ * Model: test/model/queue.pml.
+ *
  * A ring of slots, each with a turn that says whose it is, so that producers and consumers meet without a lock; a mutex
  * and two condition variables only for those who find it full or empty and sleep.
  *
@@ -80,6 +82,14 @@ static uint64_t turn_at(const struct exec_queue *q, uint64_t position) {
     return 2 * (position >> q->shift);
 }
 
+static inline void *item_in(struct exec__slot *s) {
+    return atomic_load_explicit(&s->item, memory_order_relaxed);
+}
+
+static inline void put_item(struct exec__slot *s, void *item) {
+    atomic_store_explicit(&s->item, item, memory_order_relaxed);
+}
+
 static void wait_a_little(unsigned tries) {
     if (tries % 64 == 63)
         sched_yield(); /* whom we wait for may need this processor */
@@ -96,10 +106,11 @@ static size_t gather(struct exec_queue *q, uint64_t *head, uint64_t tail, void *
         struct exec__slot *s = slot_at(q, at);
         for (unsigned tries = 0; atomic_load_explicit(&s->turn, memory_order_acquire) != turn_at(q, at) + 1; tries++)
             wait_a_little(tries); /* reserved, but not published */
-        if (n < SWEEP_AT_ONCE && q->is_dead(s->item))
-            dead[n++] = s->item;
+        void *item = item_in(s);
+        if (n < SWEEP_AT_ONCE && q->is_dead(item))
+            dead[n++] = item;
         else
-            slot_at(q, --to)->item = s->item;
+            put_item(slot_at(q, --to), item);
     }
     for (; *head < to; ++*head)
         atomic_store_explicit(&slot_at(q, *head)->turn, turn_at(q, *head) + 2, memory_order_release);
@@ -177,7 +188,7 @@ static inline bool put_at(struct exec_queue *q, uint64_t tail, uint64_t position
     if (atomic_load_explicit(&s->turn, memory_order_acquire) != turn ||
         !atomic_compare_exchange_strong(&q->tail, &tail, tail + 1))
         return false;
-    s->item = item;
+    put_item(s, item);
     atomic_store_explicit(&s->turn, turn + 1, memory_order_release);
     return true;
 }
@@ -227,7 +238,7 @@ static enum exec__taken take(struct exec_queue *q, void **item) {
         uint64_t turn = turn_at(q, head) + 1;
         if (!(head & SWEPT) && atomic_load_explicit(&s->turn, memory_order_acquire) == turn) {
             if (atomic_compare_exchange_weak(&q->head, &head, head + 1)) {
-                *item = s->item;
+                *item = item_in(s);
                 atomic_store_explicit(&s->turn, turn + 1, memory_order_release);
                 return EXEC__TAKEN;
             }
@@ -251,6 +262,12 @@ uint64_t exec__queue_begin(const struct exec_queue *q) {
 uint64_t exec__queue_end(const struct exec_queue *q) {
     uint64_t head = exec__queue_begin(q); /* first: at a later tail it can only be too small */
     return head + between(head, atomic_load_explicit(&q->tail, memory_order_relaxed));
+}
+
+size_t exec__queue_used(const struct exec_queue *q) {
+    int64_t used = (int64_t)(exec__queue_end(q) - exec__queue_begin(q)) - atomic_load(&q->dead);
+    used += (int64_t)atomic_load(&q->aside);
+    return used < 0 ? 0 : (uint64_t)used < q->capacity ? (size_t)used : (size_t)q->capacity;
 }
 
 bool exec__queue_empty(const struct exec_queue *q) {
@@ -341,6 +358,19 @@ enum exec__taken exec__queue_try_get(struct exec_queue *q, void **item) {
     if (taken == EXEC__TAKEN)
         wake_one(q, &q->not_full);
     return taken;
+}
+
+/* The item at head is what it is for as long as head stays there and is not SWEPT. */
+bool exec__queue_take_this(struct exec_queue *q, const void *item) {
+    uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
+    struct exec__slot *s = slot_at(q, head);
+    uint64_t turn = turn_at(q, head) + 1;
+    if ((head & SWEPT) || atomic_load_explicit(&s->turn, memory_order_acquire) != turn || item_in(s) != item ||
+        !atomic_compare_exchange_strong(&q->head, &head, head + 1))
+        return false;
+    atomic_store_explicit(&s->turn, turn + 1, memory_order_release);
+    wake_one(q, &q->not_full);
+    return true;
 }
 
 static int put_waiting(struct exec_queue *q, int (*try)(struct exec_queue *, void **), void *item, exec_time deadline,

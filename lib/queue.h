@@ -14,7 +14,7 @@
 
 struct exec__slot {
     _Atomic uint64_t turn; /* 2 * lap: may be written; 2 * lap + 1: may be read */
-    void *item;            /* by turn */
+    _Atomic(void *) item;  /* by turn, and by head: relaxed */
 };
 
 /* Those who sleep at one end of the queue. */
@@ -59,6 +59,8 @@ int exec__queue_reserve(struct exec_queue *q, exec_time deadline, exec_time rech
 void exec__queue_unreserve(struct exec_queue *q);
 /* Without waiting. Wakes a producer that waits for room. */
 enum exec__taken exec__queue_try_get(struct exec_queue *q, void **item);
+/* Takes the oldest item if it is this one. False: it is not, or somebody is in the way. */
+bool exec__queue_take_this(struct exec_queue *q, const void *item);
 
 /* An item in the queue is dead and does not count against the capacity any longer; and: it has been taken out. */
 void exec__queue_forget(struct exec_queue *q);
@@ -71,6 +73,9 @@ void exec__queue_mark_closed(struct exec_queue *q);
  * been taken when the begin is. As good as the next moment; they only grow. */
 uint64_t exec__queue_begin(const struct exec_queue *q);
 uint64_t exec__queue_end(const struct exec_queue *q);
+
+/* How many items count against the capacity now. */
+size_t exec__queue_used(const struct exec_queue *q);
 
 /* Nothing has been reserved that was not taken. Sequentially consistent, for whoever goes to sleep. */
 bool exec__queue_empty(const struct exec_queue *q);

@@ -71,7 +71,7 @@ static struct exec__scope *scope_of(const struct exec__frame *frame) {
 void exec__scopes_close(struct exec__frame *frame) {
     struct exec__scope *s;
     while ((s = scope_of(frame)) != NULL)
-        s->close(s);
+        (*s->close)(s);
 }
 
 /* --- telling --- */

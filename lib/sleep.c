@@ -1,5 +1,7 @@
 /* sleep.c - the monitor: one mutex for everyone who has to sleep until a future has finished or a task is stopped.
  *
+ * Models: test/model/future.pml and test/model/group.pml.
+ *
  * Nobody comes here who does not sleep, or has no sleeper to wake: finished futures are read, and futures without
  * listeners finished, by their state word alone (future.c). A sleep and a wake-up cost some 25 microseconds, so one
  * lock for all of them is held for less than a hundredth of the time they take; and having one lock makes the chain of
@@ -10,11 +12,11 @@
  * Lock order: the monitor alone; no user code under it.
  */
 #include "sleep.h"
+#include "event.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
-#include <unistd.h>
 
 static pthread_mutex_t monitor = PTHREAD_MUTEX_INITIALIZER;
 struct exec__sleeper *exec__sleepers;
@@ -109,12 +111,8 @@ int exec__sleeper_wait_locked(struct exec__sleeper *s, exec_time deadline) {
 
 static void wake(struct exec__sleeper *s) {
     pthread_cond_signal(&s->cond);
-    if (s->wake_fd >= 0) {
-        int saved = errno;
-        ssize_t written = write(s->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
-        (void)written; /* fails only when it is readable already */
-        errno = saved;
-    }
+    if (s->wake_fd >= 0)
+        exec__event_set(s->wake_fd);
 }
 
 void exec__sleeper_rouse_locked(struct exec__sleeper *s, enum exec__roused why) {

@@ -10,6 +10,7 @@
 #include "sync.h"
 
 struct future;
+struct exec__awaited;
 struct exec__frame;
 struct exec__seat;
 struct exec__thread;
@@ -48,9 +49,9 @@ struct exec__sleeper {
     const struct exec__seat *seat;   /* the seat it holds, besides those of its frames */
     struct future *const *fs;        /* what it waits for, `want` of them; */
     size_t nfs;
-    struct exec_group *group; /* or for members of a group: */
-    bool any;                 /* for any of them, not for all */
-    bool endless;             /* without a deadline */
+    struct exec_group *group;            /* or for members of a group: */
+    const struct exec__awaited *awaited; /* any of them or all, and whether that is over */
+    bool endless;                        /* without a deadline */
     bool impatient; /* it looks again soon: an idle worker may have left what it could run; or it is not sure */
     bool restless;  /* tasks that are held now may be for it to run once they are not (chain.c) */
     int wake_fd;    /* an eventfd to write to as well; -1: none */

@@ -175,6 +175,8 @@ static void take_back(exec_stream_t *s, future_t *f) {
     s->under_way--;
     if (arg == &s->work) {
         s->helpers--;
+        if (error != 0)
+            atomic_fetch_sub(&s->work.helping, 1); /* it has not run */
         return;
     }
     struct exec__block *b = arg;
@@ -304,17 +306,27 @@ static size_t helpers_wanted(const exec_stream_t *s) {
     return exec__work_left(&s->work) == 0 ? 0 : s->shared < most ? s->shared : most;
 }
 
+/* 0: one more is under way. */
+static int call_helper(exec_stream_t *s, exec_time until) {
+    atomic_fetch_add(&s->work.helping, 1);
+    int error = send(s, exec__work_help, &s->work, until);
+    if (error == 0)
+        s->helpers++;
+    else
+        atomic_fetch_sub(&s->work.helping, 1);
+    return error;
+}
+
 static void call_helpers(exec_stream_t *s) {
     size_t wanted = helpers_wanted(s);
-    while (s->helpers < wanted && send(s, exec__work_help, &s->work, EXEC_NOW) == 0)
-        s->helpers++;
+    while (atomic_load(&s->work.helping) < wanted && call_helper(s, EXEC_NOW) == 0)
+        continue;
 }
 
 /* Nothing is under way, but there are blocks that this thread must not run, for want of a seat. */
 static void call_helper_waiting(exec_stream_t *s) {
     struct exec__block *b;
-    int error = send(s, exec__work_help, &s->work, s->work.deadline);
-    s->helpers += error == 0;
+    int error = call_helper(s, s->work.deadline);
     while (error != 0 && (b = exec__work_claim(&s->work)) != NULL)
         refuse(s, b, error);
 }
@@ -348,8 +360,15 @@ static void load(exec_stream_t *s, struct exec__block *b, size_t most) {
         end(s, error == ENODATA ? 0 : error > 0 ? error : EINVAL);
 }
 
+/* Blocks that have not come back; of the shared ones, those that nobody has claimed, or a helper may be running. */
+static size_t unfinished(const exec_stream_t *s) {
+    size_t shared = exec__work_left(&s->work) + s->helpers;
+    return s->under_way - s->helpers + (shared < s->shared ? shared : s->shared);
+}
+
 /* How many items the next block may have, 0: there must be none now. By default the window is so many blocks, so that
- * one that is held up takes no room from the others, however small those are. */
+ * one that is held up takes no room from the others, however small those are. Where it is so many items, the rest of
+ * it is left until it holds a whole block, lest blocks stay small, but not while a worker has nothing to do. */
 static size_t room(const exec_stream_t *s) {
     size_t size = s->slow_source ? 1 : s->size, ahead = s->taken - s->handed;
     if (!exec__work_has_room(&s->work))
@@ -359,7 +378,7 @@ static size_t room(const exec_stream_t *s) {
     if (ahead >= s->window)
         return 0;
     size_t left = s->window - ahead;
-    return left >= size ? size : s->blocks > 0 ? 0 : left;
+    return left >= size ? size : unfinished(s) < s->work.pool->n ? left : 0;
 }
 
 /* Makes one block: false, when there is no room, or nothing to put into it. */
@@ -425,8 +444,7 @@ static int sleep_until_one_is_back(exec_stream_t *s) {
 
 /* None is ready: does something, or waits, until there is reason to look again: 0, or an error that ends the stream. */
 static int bring_on(exec_stream_t *s) {
-    send_unsent(s);
-    call_helpers(s);
+    fill(s);
     if (is_ready(s) || run_one_here(s))
         return 0;
     if (s->helpers > 0 && spin(s))

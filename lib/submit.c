@@ -1,5 +1,7 @@
 /* submit.c - admits tasks.
  *
+ * Models: test/model/parking.pml and test/model/shutdown.pml.
+ *
  * A submit from a thread that holds a seat of the executor goes to that seat's deque and never waits; any other goes to
  * the bounded queue, by the executor's policy. The queue's closed bit decides between a submit and a shutdown: the task
  * was either put before, and is finished, or is refused. A task's own submissions look at pool.closed; one that slips
@@ -16,11 +18,14 @@
 #include <errno.h>
 #include <sched.h>
 
+#include "abandon.h"
 #include "hold.h"
 #include "member.h"
 #include "plan.h"
+#include "probe.h"
 #include "slab.h"
 #include "task.h"
+#include "wait.h"
 #include "worker.h"
 
 #define RECHECK EXEC_MS(50) /* for blocked producers, of a shutdown from a signal handler */
@@ -35,6 +40,7 @@ static inline int prepare_own(const struct exec__pool *p, struct exec__seat *sea
 }
 
 static inline void append_own(struct exec__pool *p, struct exec__seat *seat, future_t *f) {
+    exec__count(p, EXEC__SUBMITTED);
     exec__deque_append(&seat->deque, f);
     exec__self.stirred = true;
     if (atomic_load(&p->discarding))
@@ -50,23 +56,23 @@ static int push_own(struct exec__pool *p, future_t *f) {
     return error;
 }
 
-/* Of a task in the queue. */
-static uint64_t flags_in_queue(const struct exec__pool *p) {
-    return p->own_threads || p->n == 1 ? EXEC__QUEUED : EXEC__QUEUED | EXEC__RUNS_ANYWHERE;
-}
-
-/* Of a future that nobody else knows yet. */
-static void set_flags(struct exec__pool *p, future_t *f, uint64_t flags) {
-    uint64_t word = atomic_load_explicit(&f->word, memory_order_relaxed);
-    atomic_store_explicit(&f->word, word | flags, memory_order_relaxed);
-    f->pool = p;
+/* The caller is slowed down in either case. */
+static void run_started_here(struct exec__pool *p, future_t *f) {
+    future_ref(f);
+    if (exec__run_gets_thread(f, 1))
+        exec__wait_out(f, EXEC_NEVER);
+    else
+        exec__task_run(f, &p->discarding, 1);
+    future_unref(f);
 }
 
 static int run_here(struct exec__pool *p, future_t *f) {
     bool open = exec__pool_hold(p);
     int saved = errno;
+    if (open)
+        exec__count(p, EXEC__SUBMITTED);
     if (open && exec__future_start(f))
-        exec__task_run(f, &p->discarding, 1);
+        run_started_here(p, f);
     else if (open)
         exec__entry_bury(p, f); /* a member of a group, which somebody has cancelled or run already */
     errno = saved;
@@ -86,16 +92,27 @@ static int reserve_waiting(struct exec__pool *p, exec_time deadline) {
 static int put_in_lane(struct exec__pool *p, future_t *f, int (*reserve)(struct exec__pool *, exec_time),
                        exec_time deadline) {
     int error = exec__pool_hold(p) ? reserve(p, deadline) : EPIPE;
-    if (error == 0)
+    if (error == 0) {
+        exec__count(p, EXEC__SUBMITTED);
+        if (p->measures != NULL)
+            exec__measure_queue(p);
         exec__lane_put(p, f, true);
+    }
     exec__pool_let_go(p);
     return error;
+}
+
+/* After something was put into the ring. */
+static inline void announce(struct exec__pool *p) {
+    if (p->measures != NULL)
+        exec__measure_queue(p);
+    exec__pool_wake(p);
 }
 
 static inline int try_put_in_ring(struct exec__pool *p, future_t *f) {
     int error = exec__queue_try_put(&p->queue, f);
     if (error == 0)
-        exec__pool_wake(p);
+        announce(p);
     return error;
 }
 
@@ -112,19 +129,20 @@ static int put_waiting(struct exec__pool *p, future_t *f, exec_time deadline) {
         error = exec__queue_put(&p->queue, f, deadline, RECHECK);
     pthread_setcancelstate(state, NULL);
     if (error == 0)
-        exec__pool_wake(p);
+        announce(p);
     return error;
 }
 
 /* Of the tasks that count. */
 static void drop_least_urgent(struct exec__pool *p) {
     void *oldest;
-    if (exec__lane_drop(p, EXEC__LANES_LOW & EXEC__LANES_COUNTED))
-        return;
-    if (exec__queue_try_get(&p->queue, &oldest) == EXEC__TAKEN)
-        exec__ring_entry_drop(p, oldest);
-    else if (!exec__lane_drop(p, EXEC__LANES_URGENT & EXEC__LANES_COUNTED))
+    bool dropped = exec__lane_drop(p, EXEC__LANES_LOW & EXEC__LANES_COUNTED);
+    if (!dropped && exec__queue_try_get(&p->queue, &oldest) == EXEC__TAKEN)
+        dropped = exec__ring_entry_drop(p, oldest);
+    else if (!dropped && !(dropped = exec__lane_drop(p, EXEC__LANES_URGENT & EXEC__LANES_COUNTED)))
         sched_yield(); /* somebody has room, and has not come to use it */
+    if (dropped)
+        exec__count(p, EXEC__DROPPED);
 }
 
 static int put_dropping_oldest(struct exec__pool *p, future_t *f) {
@@ -154,15 +172,11 @@ static int put_in_queue(struct exec__pool *p, future_t *f, exec_time room_wait) 
     return or_shut_down(error);
 }
 
-/* A task of the executor runs here without a seat: one that its producer, or who waits for it, has run; or this is its
- * timer thread. */
-static inline bool is_own_without_seat(const struct exec__pool *p) {
-    return (exec__self.frame != NULL || exec__self.timers != NULL) && !exec__seated_in(p) && exec__runs_here(p);
-}
-
 static int put_past_queue(struct exec__pool *p, future_t *f) {
     bool open = exec__pool_hold(p);
     exec__self.stirred = true;
+    if (open)
+        exec__count(p, EXEC__SUBMITTED);
     if (open && exec__has_lane(f))
         exec__lane_put(p, f, false);
     else if (open)
@@ -175,11 +189,11 @@ static int put_past_queue(struct exec__pool *p, future_t *f) {
 int exec__admit(struct exec__pool *p, future_t *f, exec_time room_wait) {
     if (exec__seated_in(p))
         return exec__has_lane(f) ? put_past_queue(p, f) : push_own(p, f);
-    return is_own_without_seat(p) ? put_past_queue(p, f) : put_in_queue(p, f, room_wait);
+    return exec__own_without_seat(p) ? put_past_queue(p, f) : put_in_queue(p, f, room_wait);
 }
 
 int exec__admit_waiting(struct exec__pool *p, future_t *f, exec_time deadline) {
-    if (exec__seated_in(p) || is_own_without_seat(p))
+    if (exec__seated_in(p) || exec__own_without_seat(p))
         return exec__admit(p, f, 0);
     return or_shut_down(put_waiting(p, f, deadline));
 }
@@ -201,10 +215,6 @@ int exec__task_check(exec_fn *fn, const exec_task_opts *opts) {
     return exec__plan_check(opts);
 }
 
-int exec__no_memory(const struct exec__pool *p) {
-    return atomic_load(&p->closed) ? ESHUTDOWN : ENOMEM;
-}
-
 static int add_hold(struct exec__pool *p, future_t *f, const exec_task_opts *opts, bool times) {
     int error = exec__future_extend(f);
     if (error == 0)
@@ -213,8 +223,8 @@ static int add_hold(struct exec__pool *p, future_t *f, const exec_task_opts *opt
 }
 
 int exec__task_init(struct exec__pool *p, future_t *f, const exec_task_opts *opts, bool waits) {
-    uint64_t flags = exec__seated_in(p) ? 0 : flags_in_queue(p);
-    bool times = opts != NULL && exec__has_times(opts), boxed = is_own_without_seat(p);
+    uint64_t flags = exec__seated_in(p) ? 0 : exec__flags_in_queue(p);
+    bool times = opts != NULL && exec__has_times(opts), boxed = exec__own_without_seat(p);
     bool lane = opts != NULL && opts->priority != 0;
     int error = lane ? exec__lane_choose(f, opts->priority) : 0;
     if (error != 0)
@@ -226,15 +236,16 @@ int exec__task_init(struct exec__pool *p, future_t *f, const exec_task_opts *opt
     if (error != 0)
         return error;
     if (waits || (times && exec__plan_is_early(exec__plan_of(f))))
-        flags = EXEC__HELD | flags_in_queue(p);
+        flags = EXEC__HELD | exec__flags_in_queue(p);
     else if (lane)
-        flags = flags_in_queue(p);
-    set_flags(p, f, boxed || lane || (flags & EXEC__HELD) ? flags & ~EXEC__QUEUED : flags);
+        flags = exec__flags_in_queue(p);
+    exec__task_place(p, f, boxed || lane || (flags & EXEC__HELD) ? flags & ~EXEC__QUEUED : flags);
     return 0;
 }
 
 int exec__task_begin(struct exec__pool *p, future_t *f, exec__admit_fn *put, exec_time time) {
     struct exec__plan *plan = exec__plan_of(f);
+    EXEC__PROBE2(submit, f, f->fn);
     if (plan != NULL && atomic_load(&p->closed))
         return ESHUTDOWN; /* before its deadline can be the reason */
     if (plan != NULL)
@@ -249,6 +260,7 @@ bool exec__task_withdraw(struct exec__pool *p, future_t *f, unsigned references)
         return true;
     }
     if (!exec__future_revoke(f, ECANCELED)) {
+        exec__count(p, EXEC__SUBMITTED);
         exec__entry_bury(p, f);
         return false;
     }
@@ -267,7 +279,10 @@ static int submit(struct exec__pool *p, future_t *f, const exec_task_opts *opts,
         return error;
     }
     error = exec__task_begin(p, f, exec__admit, opts != NULL ? opts->room_wait : 0);
-    return error == 0 || !exec__task_withdraw(p, f, references) ? 0 : error;
+    if (error == 0 || !exec__task_withdraw(p, f, references))
+        return 0;
+    exec__count_refused(p, error);
+    return error;
 }
 
 static int submit_with(struct exec__pool *p, exec_fn *fn, void *arg, const exec_task_opts *opts, future_t **out) {
@@ -295,8 +310,10 @@ static int submit_own(struct exec__pool *p, exec_fn *fn, void *arg, future_t **o
     if (f == NULL)
         return ENOMEM;
     exec__future_init(f, p, fn, arg, out != NULL ? 2 : 1);
+    exec__stamp(p, f);
     if (out != NULL)
         *out = f;
+    EXEC__PROBE2(submit, f, fn);
     append_own(p, seat, f);
     return 0;
 }
@@ -307,11 +324,12 @@ static int submit_from_outside(struct exec__pool *p, exec_fn *fn, void *arg, fut
     if (f == NULL)
         return exec__no_memory(p);
     exec__future_init(f, p, fn, arg, out != NULL ? 2 : 1);
-    set_flags(p, f, flags_in_queue(p));
+    exec__task_place(p, f, exec__flags_in_queue(p));
     if (out != NULL) {
         before = *out;
         *out = f;
     }
+    EXEC__PROBE2(submit, f, fn);
     int error = try_put_in_ring(p, f);
     if (error == EAGAIN)
         error = put_by_policy(p, f, 0);
@@ -320,6 +338,7 @@ static int submit_from_outside(struct exec__pool *p, exec_fn *fn, void *arg, fut
     if (out != NULL)
         *out = before;
     exec__cell_free(f);
+    exec__count_refused(p, error);
     return or_shut_down(error);
 }
 
@@ -332,7 +351,7 @@ int executor_submit(executor_t *ex, exec_fn *fn, void *arg, const exec_task_opts
     struct exec__pool *p = &ex->pool;
     if (opts == NULL && exec__seated_in(p))
         return submit_own(p, fn, arg, out);
-    if (opts == NULL && !is_own_without_seat(p))
+    if (opts == NULL && !exec__own_without_seat(p))
         return submit_from_outside(p, fn, arg, out);
     return submit_with(p, fn, arg, opts, out);
 }
@@ -341,13 +360,13 @@ static int offer(struct exec__pool *p, future_t *f, exec_time unused) {
     int error = exec__task_init(p, f, NULL, false);
     if (error != 0)
         return error;
-    if (exec__seated_in(p) || is_own_without_seat(p))
+    if (exec__seated_in(p) || exec__own_without_seat(p))
         return exec__admit(p, f, unused);
     return or_shut_down(try_put(p, f));
 }
 
 static int put_in_any_case(struct exec__pool *p, future_t *f, exec_time deadline) {
-    set_flags(p, f, flags_in_queue(p));
+    exec__task_place(p, f, exec__flags_in_queue(p));
     return or_shut_down(put_waiting(p, f, deadline));
 }
 

@@ -37,6 +37,13 @@ void exec__sleep_exactly(void) {
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 }
 
-void exec__unlock(void *mutex) {
-    pthread_mutex_unlock(mutex);
+struct exec__quiet exec__quiet_begin(void) {
+    struct exec__quiet q = {.saved_errno = errno};
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &q.cancel_state);
+    return q;
+}
+
+void exec__quiet_end(const struct exec__quiet *q) {
+    pthread_setcancelstate(q->cancel_state, NULL);
+    errno = q->saved_errno;
 }

@@ -13,6 +13,10 @@
 /* What is seldom called, kept out of the functions that are called all the time. */
 #define EXEC__SELDOM __attribute__((noinline, cold))
 
+/* What would have others save registers that they do not need; and what is called all the time. */
+#define EXEC__OUTSIDE __attribute__((noinline))
+#define EXEC__WITHIN static inline __attribute__((always_inline))
+
 /* What the thing that is pointed to is part of: the `type` whose `member` it is. */
 #define EXEC__WHOLE(part, type, member) ((type *)(void *)((char *)(part)-offsetof(type, member)))
 
@@ -29,8 +33,12 @@ struct timespec exec__timespec(exec_time t);
  * PR_SET_TIMERSLACK). */
 void exec__sleep_exactly(void);
 
-/* For pthread_cleanup_push(): unlocks the mutex it is given. */
-void exec__unlock(void *mutex);
+/* A stretch in which nothing is a cancellation point, as file operations are, and behind which errno is as before. */
+struct exec__quiet {
+    int saved_errno, cancel_state;
+};
+struct exec__quiet exec__quiet_begin(void);
+void exec__quiet_end(const struct exec__quiet *q);
 
 /* Tells the processor that this is a loop that waits for another one. */
 static inline void exec__pause(void) {

@@ -24,16 +24,18 @@
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "event.h"
 #include "member.h"
 #include "memory.h"
 #include "plan.h"
+#include "pool.h"
+#include "probe.h"
 #include "scope.h"
 #include "sleep.h"
 #include "sync.h"
+#include "trace.h"
 
 _Thread_local struct exec__thread exec__self;
 
@@ -127,15 +129,38 @@ static int reason_to_refuse(const future_t *f, struct exec__plan *plan, struct e
     return reason == 0 && plan != NULL ? exec__plan_run_begins(plan, frame) : reason;
 }
 
+/* One that has a name is shown by executor_stragglers() while it runs in a seat. */
+static int call_marked(future_t *f, struct exec__frame *frame, void **value) {
+    const char *name = future_name(f);
+    if (name == NULL || frame->seat == NULL)
+        return call_in_frame(f, frame, value);
+    const struct exec__mark before = exec__seat_marked(frame->seat);
+    exec__seat_mark(frame->seat, exec__mark_now(name));
+    int error = call_in_frame(f, frame, value);
+    exec__seat_mark(frame->seat, before);
+    return error;
+}
+
+static int abandoned_by_now(const future_t *f, int error, void **value) {
+    if (error == 0)
+        exec__free_result(f, *value);
+    *value = NULL;
+    return EXEC__ABANDONED_BY_NOW;
+}
+
 /* A deadline, when it has passed, is why a task stopped that was asked to. */
 EXEC__SELDOM static int call_special(future_t *f, struct exec__frame *frame, void **value) {
     struct exec__plan *plan = exec__plan_of(f);
     int error = reason_to_refuse(f, plan, frame);
     if (error != 0) {
         *value = NULL;
+        if (plan != NULL)
+            exec__run_returns(&plan->run);
         return exec__future_refuse(f, error);
     }
-    error = call_in_frame(f, frame, value);
+    error = call_marked(f, frame, value);
+    if (plan != NULL && !exec__run_returns(&plan->run))
+        return abandoned_by_now(f, error, value);
     if (plan != NULL)
         error = exec__plan_run_ends(plan, frame, error, value);
     if (error == ECANCELED && exec_now() >= frame->deadline)
@@ -145,10 +170,46 @@ EXEC__SELDOM static int call_special(future_t *f, struct exec__frame *frame, voi
     return error;
 }
 
+/* The same for one that is a member of a group, and has no options. */
+static int call_member(future_t *f, struct exec__frame *frame, void **value) {
+    int error = exec__member_refused(exec__group_of(f), frame);
+    if (error != 0) {
+        *value = NULL;
+        return exec__future_refuse(f, error);
+    }
+    error = call_in_frame(f, frame, value);
+    return error == ECANCELED && exec_now() >= frame->deadline ? ETIMEDOUT : error;
+}
+
+static inline int call_by_kind(future_t *f, struct exec__frame *frame, void **value) {
+    if (exec__is_plain_member(f))
+        return call_member(f, frame, value);
+    return f->extra != 0 ? call_special(f, frame, value) : call_in_frame(f, frame, value);
+}
+
+EXEC__SELDOM static int call_observed(future_t *f, struct exec__frame *frame, void **value) {
+    struct exec__pool *p = f->pool;
+    exec_time ready = (exec_time)exec__self.ready_stamp, began = exec_now();
+    struct exec__measuring m;
+    if (p->measures != NULL)
+        m = exec__measuring_begin(p, ready, began);
+    int error = call_by_kind(f, frame, value);
+    if (error == EXEC__ABANDONED_BY_NOW)
+        return error; /* the pool may be gone */
+    exec_time ended = p->measures != NULL ? exec__measuring_end(&m) : exec_now();
+    if (atomic_load_explicit(&p->observed, memory_order_relaxed) & EXEC__TRACES)
+        exec__trace_run(p, future_name(f), (struct exec__run_times){ready, began, ended}, error);
+    return error;
+}
+
 static inline int call(future_t *f, const _Atomic bool *discarding, void **value) {
     struct exec__frame frame = {
         .pool = f->pool, .discarding = discarding, .seat = exec__self.seat, .task = f, .deadline = EXEC_NEVER};
-    return f->extra != 0 ? call_special(f, &frame, value) : call_in_frame(f, &frame, value);
+    EXEC__PROBE2(start, f, f->fn);
+    unsigned observed = atomic_load_explicit(&f->pool->observed, memory_order_relaxed);
+    int error = observed != 0 ? call_observed(f, &frame, value) : call_by_kind(f, &frame, value);
+    EXEC__PROBE2(finish, f, error);
+    return error;
 }
 
 int exec__task_call(future_t *f, const _Atomic bool *discarding, void **value) {
@@ -276,7 +337,7 @@ static void end_poll(void *arg) {
     exec__sleeper_leave_locked(&p->sleeper);
     exec__monitor_unlock();
     exec__sleeper_fini(&p->sleeper);
-    close(p->sleeper.wake_fd);
+    exec__event_close(p->sleeper.wake_fd);
     free(p->fds);
 }
 
@@ -289,11 +350,10 @@ static int begin_poll(struct poll *p, const struct pollfd *fds, nfds_t n) {
         error = ENOMEM;
         goto fini_sleeper;
     }
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (fd < 0) {
-        error = errno;
+    int fd;
+    error = exec__event_open(&fd);
+    if (error != 0)
         goto free_fds;
-    }
     if (n > 0)
         memcpy(p->fds, fds, n * sizeof *fds);
     p->fds[n] = (struct pollfd){.fd = fd, .events = POLLIN};

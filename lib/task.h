@@ -2,6 +2,7 @@
 #ifndef EXEC__TASK_H
 #define EXEC__TASK_H
 
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -41,7 +42,9 @@ bool exec__frame_cancelled(const struct exec__frame *frame);
 /* The first of the deadlines in whose way it may be asked to, or the given one. */
 exec_time exec__frame_deadline(const struct exec__frame *frame, exec_time deadline);
 
-/* Calls the function of a future that exec__future_start() has made RUNNING; what to finish it with. */
+/* Calls the function of a future that exec__future_start() has made RUNNING; what to finish it with; or
+ * EXEC__ABANDONED_BY_NOW (abandon.c): somebody else has finished it. */
+#define EXEC__ABANDONED_BY_NOW INT_MIN
 int exec__task_call(future_t *f, const _Atomic bool *discarding, void **value);
 
 /* The same, and finishes it, and drops the references. */

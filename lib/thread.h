@@ -31,7 +31,9 @@ struct exec__thread {
     const struct exec__lanes *released_in; /* or these lanes, or NULL; */
     uint64_t released_put;                 /* in which put; */
     unsigned released_on;                  /* and the exploration that had passed it last */
+    uintptr_t ready_stamp;                 /* of the future that it has started last: pool.h, exec__stamp() */
     bool stirred;      /* has run or submitted something since it last looked whether others have to know (wait.c) */
+    bool in_the_way;   /* a worker that searches, of threads that run their own tasks (worker.c) */
     bool was_left;     /* by a task that called pthread_exit() or was cancelled (task.c) */
     char *stack_floor; /* below it there is too little stack for another task (wait.c); NULL: not known yet */
 };

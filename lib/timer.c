@@ -12,7 +12,7 @@
  * the lock. It sleeps until wake_at; who arms an earlier timer sets that back and wakes it. Nobody waits for a timer
  * that is being fired: what it needs must be kept, by a reference, until its function has returned.
  *
- * Lock order: timers.lock alone.
+ * Lock order: timers.lock is the last one. Timers are fired without it.
  */
 #include "timer.h"
 
@@ -260,6 +260,13 @@ bool exec__timer_cancel(struct exec__timers *ts, struct exec__timer *t) {
         take_out(ts, t);
     pthread_mutex_unlock(&ts->lock);
     return armed;
+}
+
+exec_time exec__timer_due(struct exec__timers *ts, const struct exec__timer *t) {
+    pthread_mutex_lock(&ts->lock);
+    exec_time when = t->next != NULL ? t->when : 0;
+    pthread_mutex_unlock(&ts->lock);
+    return when;
 }
 
 /* --- making --- */

@@ -51,6 +51,9 @@ void exec__timer_arm(struct exec__timers *ts, struct exec__timer *t, exec_time w
 /* True: it was armed, and will not be fired now. False: it has been, or is about to be, or never was armed. */
 bool exec__timer_cancel(struct exec__timers *ts, struct exec__timer *t);
 
+/* When it will be fired; 0: it is not armed. */
+exec_time exec__timer_due(struct exec__timers *ts, const struct exec__timer *t);
+
 /* For tests, by one thread at a time: as exec__clock_shift() and exec__clock_restore(), and all timers follow. */
 void exec__clock_move(exec_time duration, int64_t set);
 void exec__clock_release(void);

@@ -1,5 +1,7 @@
 /* wait.c - what others do with a future: wait for it, or for some of several, take its result, cancel it.
  *
+ * Model: test/model/future.pml.
+ *
  * A wait goes through three stages. A task that has not started may be run by the waiting thread itself, or something
  * it has submitted (claim.c). Then the thread looks at the state for a moment, since a sleep and a wake-up cost
  * thousands of such looks. Then it sleeps (sleep.c), after it has made sure that the wait can end (chain.c).
@@ -12,6 +14,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "abandon.h"
 #include "chain.h"
 #include "claim.h"
 #include "memory.h"
@@ -66,7 +69,7 @@ static bool listen_locked(struct vigil *v) {
     return true;
 }
 
-static int sleep_locked(struct vigil *v, exec_time until, future_t **starving) {
+static int sleep_locked(struct vigil *v, exec_time until, struct exec__starving *starving) {
     struct exec__sleeper *s = &v->sleeper;
     int error = s->kind != EXEC__SLEEPS_FREELY ? exec__chain_check_locked(s, starving) : 0;
     if (error != 0)
@@ -82,7 +85,8 @@ static int sleep_locked(struct vigil *v, exec_time until, future_t **starving) {
     return s->roused == EXEC__GIVE_UP ? EDEADLK : s->roused == EXEC__LOOK_AGAIN ? EAGAIN : error;
 }
 
-static int sleep_once(const struct exec__awaited *a, exec_time until, enum exec__sleep_kind kind, future_t **starving) {
+static int sleep_once(const struct exec__awaited *a, exec_time until, enum exec__sleep_kind kind,
+                      struct exec__starving *starving) {
     struct vigil v = {.awaited = a};
     int error = exec__sleeper_init(&v.sleeper, kind, a->group != NULL ? 1 : a->want);
     if (error != 0)
@@ -93,7 +97,7 @@ static int sleep_once(const struct exec__awaited *a, exec_time until, enum exec_
     v.sleeper.fs = a->fs;
     v.sleeper.nfs = a->n;
     v.sleeper.group = a->group;
-    v.sleeper.any = a->any;
+    v.sleeper.awaited = a;
     v.sleeper.endless = until == EXEC_NEVER;
     exec__monitor_lock();
     exec__sleeper_enter_locked(&v.sleeper);
@@ -117,19 +121,19 @@ static void rouse_others(void) {
 int exec__sleep(const struct exec__awaited *a, exec_time until, enum exec__sleep_kind kind) {
     exec__errands_flush();
     rouse_others();
-    future_t *starving = NULL;
+    struct exec__starving starving = {NULL, false};
     int error = sleep_once(a, until, kind, &starving);
-    if (starving == NULL)
+    if (starving.f == NULL)
         return error;
     if (error == EDEADLK) {
-        exec__revoke(starving, EDEADLK);
+        exec__revoke(starving.f, EDEADLK);
         error = 0;
     } else {
-        error = exec__claim_starving(starving);
+        error = exec__claim_starving(starving.f, starving.stranger);
         if (error == 0)
             exec__claim_released();
     }
-    future_unref(starving);
+    future_unref(starving.f);
     return error != 0 ? error : EAGAIN;
 }
 
@@ -149,7 +153,7 @@ static bool spin(const future_t *f) {
 }
 
 EXEC__SELDOM static int wait_long(future_t *f, exec_time deadline, enum exec__sleep_kind kind) {
-    bool patient = deadline != EXEC_NEVER;
+    bool patient = deadline != EXEC_NEVER || exec__may_be_abandoned(f);
     for (;;) {
         if (finished(f))
             return 0;
@@ -212,6 +216,8 @@ int future_get(future_t *f, void **result) {
         *result = error == 0 ? atomic_load_explicit(&f->value, memory_order_relaxed) : NULL;
     if (error == 0)
         take_result(f);
+    else if (f != NULL && exec__future_records_failure(f))
+        atomic_fetch_or_explicit(&f->word, EXEC__TAKEN_BY_GET, memory_order_relaxed); /* as above */
     return error;
 }
 

@@ -1,5 +1,7 @@
 /* worker.c - the threads of an executor: find work, run it, park; start, be replaced, leave.
  *
+ * Models: test/model/parking.pml and test/model/shutdown.pml.
+ *
  * A worker holds a seat (pool.c) while it is awake. It takes tasks from its seat's deque, oldest first; then from the
  * inbox and the queue, as they came; then from the other deques. Now and then it looks at the inbox and the queue
  * first, so that tasks that go on submitting tasks do not shut out the others.
@@ -7,6 +9,10 @@
  * While tasks with a priority wait (lanes.c), the urgent ones come before all that, and the others after it. So that
  * nothing starves, of PRIORITY_TURNS tasks that it takes then, one is the one that has waited longest, in a lane or the
  * queue; and one is taken as if there were no priorities.
+ *
+ * Searchers doze, while threads from outside run what they have submitted themselves as they wait for it (claim.c): one
+ * that searches is in their way, and one that sleeps would be woken again for each of these tasks. It counts as a
+ * searcher meanwhile, so other work waits for the end of its doze, which is about as long as it takes to wake a thread.
  *
  * Who takes an entry from a queue or deque gets its reference, and tries to start the task. If somebody else has
  * started or cancelled it meanwhile, the entry is dead: its reference is dropped, and the queue is told, which had
@@ -21,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "abandon.h"
 #include "claim.h"
 #include "fork.h"
 #include "hold.h"
@@ -28,8 +35,11 @@
 #include "sync.h"
 #include "task.h"
 #include "thread.h"
+#include "trace.h"
 
-enum { QUEUE_FIRST_EVERY = 61, PRIORITY_TURNS = 32, SEARCH_ROUNDS = 200, YIELD_EVERY = 16 };
+enum { QUEUE_FIRST_EVERY = 61, PRIORITY_TURNS = 32, SEARCH_ROUNDS = 200, YIELD_EVERY = 16, OFTEN = 4 };
+
+#define DOZE EXEC_US(50)
 
 /* --- finding work --- */
 
@@ -76,20 +86,22 @@ void exec__ring_entry_swept(void *pool, void *f) {
 }
 
 /* It may become stale at any moment until it has been revoked, or started. */
-void exec__ring_entry_drop(struct exec__pool *p, future_t *f) {
-    if (!is_stale(f) && exec__future_revoke(f, ECANCELED))
+bool exec__ring_entry_drop(struct exec__pool *p, future_t *f) {
+    bool revoked = !is_stale(f) && exec__future_revoke(f, ECANCELED);
+    if (revoked) {
         exec__revoked(f, ECANCELED);
-    else if (!is_stale(f)) {
+    } else if (!is_stale(f)) {
         exec__entry_bury(p, f);
-        return;
+        return false;
     }
     if (is_stale(f))
         bury_stale(p, f);
     else
         exec__future_release(f, 1);
+    return revoked;
 }
 
-static bool ring_entry_accept(struct exec__pool *p, future_t *f) {
+bool exec__ring_entry_accept(struct exec__pool *p, future_t *f) {
     if (atomic_load(&p->discarding)) {
         exec__ring_entry_drop(p, f);
         return false;
@@ -114,7 +126,7 @@ bool exec__entry_accept(struct exec__pool *p, future_t *f) {
 static future_t *from_queue(struct exec__pool *p) {
     void *f;
     while (exec__queue_try_get(&p->queue, &f) == EXEC__TAKEN)
-        if (ring_entry_accept(p, f))
+        if (exec__ring_entry_accept(p, f))
             return f;
     return NULL;
 }
@@ -152,8 +164,12 @@ static future_t *from_others(struct exec__seat *seat) {
     for (unsigned i = 0; i < p->n; i++) {
         struct exec__seat *victim = &p->seats[(first + i) % p->n];
         future_t *f = victim == seat ? NULL : from_deque(p, &victim->deque);
-        if (f != NULL)
+        if (f != NULL) {
+            exec__count(p, EXEC__STOLEN);
+            if (atomic_load_explicit(&p->observed, memory_order_relaxed) & EXEC__TRACES)
+                exec__trace_moment(p, EXEC__STEAL, seat->index);
             return f;
+        }
     }
     return NULL;
 }
@@ -215,8 +231,8 @@ static future_t *pick(struct exec__seat *seat) {
     return exec__lanes_have(&seat->pool->lanes, EXEC__LANES_ALL) ? pick_by_priority(seat) : pick_in_turn(seat);
 }
 
-static future_t *search(struct exec__seat *seat) {
-    for (int round = 0; round < SEARCH_ROUNDS; round++) {
+static future_t *search_for(struct exec__seat *seat, int rounds) {
+    for (int round = 0; round < rounds; round++) {
         future_t *f = exec__pool_has_work(seat->pool) ? pick(seat) : NULL;
         if (f != NULL) {
             exec__search_end(seat->pool);
@@ -228,6 +244,29 @@ static future_t *search(struct exec__seat *seat) {
             exec__pause();
     }
     return NULL;
+}
+
+static void doze(void) {
+    struct timespec duration = exec__timespec(DOZE);
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &duration, NULL);
+    pthread_setcancelstate(state, NULL);
+}
+
+/* Finds a task, or gives up; dozes first while seats are lent often. */
+static future_t *search(struct exec__seat *seat) {
+    const struct exec__pool *p = seat->pool;
+    for (;;) {
+        unsigned lent = atomic_load_explicit(&p->lent, memory_order_relaxed);
+        bool in_the_way = exec__self.in_the_way;
+        if (in_the_way)
+            doze();
+        future_t *f = search_for(seat, in_the_way ? 1 : SEARCH_ROUNDS);
+        exec__self.in_the_way = atomic_load_explicit(&p->lent, memory_order_relaxed) - lent >= OFTEN;
+        if (f != NULL || !exec__self.in_the_way)
+            return f;
+    }
 }
 
 /* The next task to run, started; sleeps until there is one. NULL: everything is over. */
@@ -296,39 +335,66 @@ static bool hand_over(struct exec__worker *w) {
     return false;
 }
 
-static void work(struct exec__worker *w) {
+/* False: it is the worker no longer, since its last task was abandoned, and it is gone from the pool; or this is a
+ * forked child, whose task has returned: there is nothing more to do in it. */
+static bool work(struct exec__worker *w) {
     struct exec__pool *p = w->pool;
     future_t *f;
-    while (p->generation == exec__generation_now() && (f = next_task(p)) != NULL) {
-        exec__seat_run(exec__self.seat, f, 1);
+    while ((f = next_task(p)) != NULL) {
+        if (!exec__may_be_abandoned(f))
+            exec__seat_run(exec__self.seat, f, 1);
+        else if (!exec__run_apart(w, f))
+            return false;
+        if (p->generation != exec__generation_now())
+            return false;
         if (exec__self.was_left && hand_over(w))
-            return;
+            return true;
     }
+    return true;
+}
+
+void exec__worker_works(struct exec__worker *w) {
+    struct exec__pool *p = w->pool;
+    const executor_opts *opts = &p->opts;
+    unsigned index = w->index;
+    if (!work(w))
+        return;
+    if (opts->on_stop != NULL)
+        opts->on_stop(opts->hook_ctx, index);
+    exec__self.seat = NULL;
+    leave(p);
+}
+
+int exec__worker_enters(const struct exec__worker *w) {
+    const executor_opts *opts = &w->pool->opts;
+    set_name(w);
+    exec__sleep_exactly();
+    return opts->on_start != NULL ? opts->on_start(opts->hook_ctx, w->index) : 0;
+}
+
+void exec__worker_replaced(const struct exec__worker *w) {
+    const executor_opts *opts = &w->pool->opts;
+    if (opts->on_replace != NULL)
+        opts->on_replace(opts->hook_ctx, w->index);
 }
 
 static void *run_worker(void *arg) {
     struct exec__worker *w = arg;
-    struct exec__pool *p = w->pool;
-    const executor_opts *opts = &p->opts;
-    unsigned index = w->index;
-    set_name(w);
-    exec__sleep_exactly();
     exec__self.seat = w->seat;
     const bool replaces = w->replaces;
     const pthread_t predecessor = w->thread;
-    int error = opts->on_start != NULL ? opts->on_start(opts->hook_ctx, index) : 0;
+    int error = exec__worker_enters(w);
     announce(w, error);
     if (error == 0) {
         if (replaces)
             pthread_join(predecessor, NULL);
-        work(w);
-        if (p->generation != exec__generation_now())
-            return NULL; /* a forked child, whose task has returned: there is nothing more to do in it */
-        if (opts->on_stop != NULL)
-            opts->on_stop(opts->hook_ctx, index);
+        if (replaces)
+            exec__worker_replaced(w);
+        exec__worker_works(w);
+    } else {
+        exec__self.seat = NULL;
+        leave(w->pool);
     }
-    exec__self.seat = NULL;
-    leave(p);
     return NULL;
 }
 
@@ -341,19 +407,43 @@ static int make_attr(const struct exec__worker *w, pthread_attr_t *attr) {
         return error;
     if (opts->stack_size > 0)
         error = pthread_attr_setstacksize(attr, opts->stack_size);
-    if (error == 0 && opts->ncpus > 0) {
-        cpu_set_t cpus;
-        CPU_ZERO(&cpus);
-        CPU_SET((size_t)opts->cpus[w->index % opts->ncpus], &cpus);
-        error = pthread_attr_setaffinity_np(attr, sizeof cpus, &cpus);
-    }
     if (error != 0)
         pthread_attr_destroy(attr);
     return error;
 }
 
+/* As pthread_create(), for a thread that runs on these CPUs from its beginning on. */
+static int create_on_cpus(pthread_t *thread, pthread_attr_t *attr, void *(*main)(void *), void *arg,
+                          const cpu_set_t *cpus) {
+#ifdef __GLIBC__
+    int error = pthread_attr_setaffinity_np(attr, sizeof *cpus, cpus);
+    return error != 0 ? error : pthread_create(thread, attr, main, arg);
+#else /* musl's attributes know no CPUs, but a thread inherits those of its creator */
+    cpu_set_t before;
+    int error = pthread_getaffinity_np(pthread_self(), sizeof before, &before);
+    if (error == 0)
+        error = pthread_setaffinity_np(pthread_self(), sizeof *cpus, cpus);
+    if (error != 0)
+        return error;
+    error = pthread_create(thread, attr, main, arg);
+    pthread_setaffinity_np(pthread_self(), sizeof before, &before);
+    return error;
+#endif
+}
+
+static int create_with_attr(const struct exec__worker *w, pthread_attr_t *attr, void *(*main)(void *), void *arg,
+                            pthread_t *thread) {
+    const executor_opts *opts = &w->pool->opts;
+    if (opts->ncpus == 0)
+        return pthread_create(thread, attr, main, arg);
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET((size_t)opts->cpus[w->index % opts->ncpus], &cpus);
+    return create_on_cpus(thread, attr, main, arg, &cpus);
+}
+
 /* Starts a thread with all signals blocked, which it inherits. */
-static int create_thread(struct exec__worker *w, pthread_t *thread) {
+static int create_thread(struct exec__worker *w, void *(*main)(void *), void *arg, pthread_t *thread) {
     pthread_attr_t attr;
     int error = make_attr(w, &attr);
     if (error != 0)
@@ -361,7 +451,7 @@ static int create_thread(struct exec__worker *w, pthread_t *thread) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(thread, &attr, run_worker, w);
+    error = create_with_attr(w, &attr, main, arg, thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     return error;
@@ -391,7 +481,7 @@ static int start_worker(struct exec__worker *w, struct exec__seat *seat, bool re
     w->seat = seat;
     p->threads++;
     pthread_mutex_unlock(&p->lock);
-    int error = create_thread(w, &thread);
+    int error = create_thread(w, run_worker, w, &thread);
     if (error == 0 && !await)
         return 0;
     pthread_mutex_lock(&p->lock);
@@ -406,6 +496,11 @@ static int start_worker(struct exec__worker *w, struct exec__seat *seat, bool re
     return error;
 }
 
+int exec__worker_thread(struct exec__worker *w, void *(*main)(void *), void *arg) {
+    pthread_t unused;
+    return create_thread(w, main, arg, &unused);
+}
+
 static void join_all(struct exec__worker *workers, unsigned n) {
     for (unsigned i = 0; i < n; i++)
         pthread_join(workers[i].thread, NULL);
@@ -413,8 +508,8 @@ static void join_all(struct exec__worker *workers, unsigned n) {
 
 /* Nothing has been submitted yet: ends those that have started, as if all had been shut down and had nothing to do. */
 static void stop_started(struct exec__pool *p, unsigned started) {
-    atomic_store(&p->closed, true);
     exec__queue_mark_closed(&p->queue);
+    atomic_store(&p->closed, true);
     for (unsigned i = started; i < p->n; i++)
         exec__seat_return(p, &p->seats[i]); /* nobody else will */
     exec__pool_wake(p);
@@ -428,6 +523,9 @@ static void stop_started(struct exec__pool *p, unsigned started) {
 int exec__workers_start(struct exec__pool *p) {
     p->threads = 0;
     p->reaping = EXEC__UNREAPED;
+    p->runs = NULL;
+    p->strays = p->successors = p->stopping = 0;
+    p->destroyed = p->has_retired = false;
     p->workers = exec__calloc(p->n, sizeof *p->workers);
     if (p->workers == NULL)
         return ENOMEM;
@@ -478,11 +576,11 @@ int exec__workers_join(struct exec__pool *p, exec_time deadline) {
     while (error == 0 && p->threads > 0)
         error = exec__cond_wait(&p->changed, &p->lock, deadline);
     if (p->threads == 0) {
-        error = 0;
         if (p->reaping == EXEC__UNREAPED)
             reap(p);
         while (p->reaping != EXEC__REAPED) /* another one is at it, and soon done */
             pthread_cond_wait(&p->changed, &p->lock);
+        error = exec__strays_join_locked(p, deadline);
     }
     pthread_mutex_unlock(&p->lock);
     pthread_setcancelstate(state, NULL);

@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +26,7 @@
 #include <unistd.h>
 
 #include "memory.h"
+#include "sync.h"
 
 enum {
     MAX_FILE = 1 << 20, /* the largest of the tz database has 4 KiB */
@@ -269,35 +269,19 @@ static int load_local(const char *tz, const char *file, struct exec__zone **out)
     return tz != NULL ? EINVAL : exec__zone_parse_rule("UTC0", out);
 }
 
-/* What reads a file is a cancellation point, which would lose it, and may change errno. */
-struct quiet {
-    int saved_errno, cancel_state;
-};
-
-static struct quiet begin_quiet(void) {
-    struct quiet q = {.saved_errno = errno};
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &q.cancel_state);
-    return q;
-}
-
-static void end_quiet(const struct quiet *q) {
-    pthread_setcancelstate(q->cancel_state, NULL);
-    errno = q->saved_errno;
-}
-
 int exec__zone_load_local(const char *tz, const char *file, struct exec__zone **out) {
-    struct quiet q = begin_quiet();
+    struct exec__quiet q = exec__quiet_begin(); /* a cancellation point would lose the file */
     int error = load_local(tz, file, out);
-    end_quiet(&q);
+    exec__quiet_end(&q);
     return error;
 }
 
 int exec__zone_load(const char *name, struct exec__zone **out) {
     if (name == NULL || *name == '\0')
         return exec__zone_load_local(secure_getenv("TZ"), "/etc/localtime", out);
-    struct quiet q = begin_quiet();
+    struct exec__quiet q = exec__quiet_begin();
     int error = load_name(name, out);
-    end_quiet(&q);
+    exec__quiet_end(&q);
     return error;
 }
 

@@ -5,7 +5,7 @@
 
 #include "helpers.h"
 
-#ifdef TEST_UNDER_TSAN
+#if defined(TEST_UNDER_TSAN) || defined(EXEC__PERTURBED)
 enum { LONG = 10000 };
 #else
 enum { LONG = 100000 };

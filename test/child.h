@@ -23,21 +23,33 @@ static inline void let_others_sleep(void) {
 #endif
 }
 
-/* Runs fn(arg) in a forked child, which has a time limit of its own, and sees it end well. */
-static inline void in_child(void (*fn)(void *), void *arg) {
-    int status;
+/* As fork(): in the child, which has a time limit of its own, 0. */
+static inline pid_t fork_child(void) {
     fflush(NULL);
     let_others_sleep();
     pid_t child = fork();
     check(child >= 0);
-    if (child == 0) {
+    if (child == 0)
         alarm((unsigned)(LIMIT / EXEC_SEC(1)));
-        fn(arg);
-        _exit(0);
-    }
+    return child;
+}
+
+/* Sees it end well. */
+static inline void await_child(pid_t child) {
+    int status;
     eq_int(waitpid(child, &status, 0), child);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         FAIL("the child ended with status %#x", (unsigned)status);
+}
+
+/* Runs fn(arg) in a forked child. */
+static inline void in_child(void (*fn)(void *), void *arg) {
+    pid_t child = fork_child();
+    if (child == 0) {
+        fn(arg);
+        _exit(0);
+    }
+    await_child(child);
 }
 
 #endif

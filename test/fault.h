@@ -1,46 +1,119 @@
-/* fault.h - makes what the library asks of the system fail, at one call or from one call on, and counts what it keeps.
+/* fault.h - makes what the library asks of the system fail: at one call, at two, from one call on, or whenever a signal
+ * could interrupt it; and counts what it keeps.
  *
- * The program is linked statically with the library and with -Wl,--wrap=FUNCTION for every function below. Between
- * fault_arm() and fault_disarm() all their calls, on all threads, are numbered from 1 on, and those from `first` to
- * `last` fail. Memory obtained through them is known by address until it is freed; the memory of executors, which the
- * library keeps for the next one, does not count.
+ * The program is linked with the library's files as fault_sites.h has them compiled: whatever could fail there is a
+ * site, and goes through a function of fault_calls.h. Between fault_arm() and fault_disarm() all these calls, on all
+ * threads, are numbered from 1 on, and those fail that the plan of fault_begin() names. Memory obtained through them is
+ * known by address until it is freed; the memory of executors, which the library keeps for the next one, does not
+ * count.
+ *
+ * A failure is noted with its site, and with the public function that the program has called there (fault_api.h, made
+ * from lib/libexec.map). What fails on a thread of the library, outside of them, is no public function's.
  */
 #ifndef FAULT_H
 #define FAULT_H
-
-#include <semaphore.h>
-#include <sys/eventfd.h>
 
 #include "stress.h"
 
 #include "../lib/executor.h"
 
+#include "fault_site.h"
+
 enum { FAULT_BLOCKS = 1 << 17 };
 
-/* What was made to fail, by the error the caller should see; SOFT: what the library can do without. */
-enum fault_kind { FAULT_SOFT, FAULT_MEMORY, FAULT_THREAD, FAULT_DESCRIPTOR, FAULT_SEMAPHORE, FAULT_KINDS };
+enum fault_kind {
+    FAULT_SOFT,      /* the library can do without; the error is the call's own */
+    FAULT_INTERRUPT, /* EINTR, after which it tries again */
+    FAULT_CLOCK,     /* the clock cannot be read; only where a scenario is about that */
+    FAULT_MEMORY,    /* from here on, what the caller should see */
+    FAULT_THREAD,
+    FAULT_DESCRIPTOR,
+    FAULT_ROOM,
+    FAULT_INVALID,
+    FAULT_KINDS
+};
 
-static const int fault_errors[] = {ENOMEM, ENOMEM, EAGAIN, EMFILE, ENOSPC};
+static const int fault_errors[] = {0, EINTR, EINVAL, ENOMEM, EAGAIN, EMFILE, ENOSPC, EINVAL};
+
+/* Which calls fail, by their numbers; 0: none. */
+struct fault_plan {
+    unsigned first, second, from;
+    const struct fault_site *at; /* the first call at this site, and nothing else; NULL: as numbered */
+    bool interrupts;             /* every other call that a signal could interrupt is, and nothing else fails */
+    bool clocks;                 /* calls that read a clock are numbered, too */
+};
+
+enum { FAULT_PUBLIC = 128 };
 
 static struct {
     atomic_bool armed;
-    unsigned first, last; /* written while it is not armed */
-    atomic_uint calls, failed[FAULT_KINDS];
+    struct fault_plan plan; /* written while it is not armed */
+    atomic_uint calls, failed[FAULT_KINDS], turns;
+    _Atomic(FILE *) broken;          /* a stream that a write to its memory has failed for */
+    void (*_Atomic meanwhile)(void); /* what comes about while a descriptor is made; once, in the call; NULL: nothing */
     pthread_mutex_t lock;
     void *blocks[FAULT_BLOCKS]; /* an open hash table; lock, as is live */
     size_t live;
+    struct {
+        _Atomic(const char *) name;
+        atomic_uint failed;
+    } public[FAULT_PUBLIC]; /* by the address of the name, which has one in the program */
 } fault = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+_Thread_local struct fault_frame *fault_here;
+static _Thread_local const char *fault_api; /* the public function that the program is in, on this thread */
 
 /* ---- when to fail ---- */
 
-static inline bool fault_now(enum fault_kind kind) {
-    if (!atomic_load(&fault.armed))
-        return false;
+/* Whether a plan has a say in calls of that kind. */
+static inline bool fault_concerns(enum fault_kind kind) {
+    if (fault.plan.interrupts)
+        return kind == FAULT_INTERRUPT;
+    return kind != FAULT_INTERRUPT && (kind != FAULT_CLOCK || fault.plan.clocks);
+}
+
+/* Whether this thread's call is made there, or for a call that is: the library's own functions have sites, too. */
+static inline bool fault_is_at(const struct fault_site *site) {
+    const struct fault_frame *frame = fault_here;
+    while (frame != NULL && frame->site != site)
+        frame = frame->outer;
+    return frame != NULL;
+}
+
+static inline bool fault_is_planned(void) {
+    const struct fault_plan *plan = &fault.plan;
+    if (plan->interrupts)
+        return atomic_fetch_add(&fault.turns, 1) % 2 == 0;
     unsigned call = atomic_fetch_add(&fault.calls, 1) + 1;
-    if (call < fault.first || call > fault.last)
+    if (plan->at != NULL)
+        return fault_is_at(plan->at) && atomic_fetch_add(&fault.turns, 1) == 0;
+    return call == plan->first || call == plan->second || (plan->from > 0 && call >= plan->from);
+}
+
+static inline void fault_note_public(const char *name) {
+    for (int i = 0; i < FAULT_PUBLIC; i++) {
+        const char *none = NULL;
+        if (atomic_compare_exchange_strong(&fault.public[i].name, &none, name) || none == name) {
+            atomic_fetch_add(&fault.public[i].failed, 1);
+            return;
+        }
+    }
+    stress_fail(__FILE__, __LINE__, "more than %d public functions", FAULT_PUBLIC);
+}
+
+/* The watchdog reads a clock, but is no part of what is tried. */
+static inline bool fault_now(enum fault_kind kind) {
+    if (!atomic_load(&fault.armed) || pthread_equal(pthread_self(), stress.watchdog) || !fault_concerns(kind))
         return false;
-    atomic_fetch_add(&fault.failed[kind], 1);
-    return true;
+    bool fails = fault_is_planned();
+    for (struct fault_frame *frame = fault_here; frame != NULL; frame = frame->outer) {
+        atomic_fetch_add(&frame->site->reached, 1);
+        atomic_fetch_add(&frame->site->failed, fails);
+    }
+    if (fails && fault_api != NULL)
+        fault_note_public(fault_api);
+    atomic_fetch_add(&fault.failed[kind], fails);
+    return fails;
 }
 
 static inline void fault_arm(void) {
@@ -51,10 +124,10 @@ static inline void fault_disarm(void) {
     atomic_store(&fault.armed, false);
 }
 
-static inline void fault_plan(unsigned first, unsigned last) {
-    fault.first = first;
-    fault.last = last;
+static inline void fault_begin(struct fault_plan plan) {
+    fault.plan = plan;
     atomic_store(&fault.calls, 0);
+    atomic_store(&fault.turns, 0);
     for (int i = 0; i < FAULT_KINDS; i++)
         atomic_store(&fault.failed[i], 0);
 }
@@ -66,19 +139,21 @@ static inline unsigned fault_failures(bool soft_too) {
     return n;
 }
 
-/* The call that was to fail said `error`: it must be one of those injected; or 0, where nothing that matters was, or
- * where the call can do without. */
-static inline void fault_check(const char *file, int line, int error, bool can_do_without) {
-    bool injected = error == 0 && (can_do_without || fault_failures(false) == 0);
+/* The call that was to fail said `error`: it must be one of those injected; or `expected`, where nothing that matters
+ * was, or where the call can do without. */
+static inline void fault_check(const char *file, int line, int error, int expected, bool can_do_without) {
+    bool right = error == expected && (can_do_without || fault_failures(false) == 0);
     for (int i = FAULT_MEMORY; i < FAULT_KINDS; i++)
-        injected = injected || (error == fault_errors[i] && atomic_load(&fault.failed[i]) > 0);
-    if (!injected)
-        stress_fail(file, line, "error %d (%s), with %u failures injected from call %u to %u", error, strerror(error),
-                    fault_failures(true), fault.first, fault.last);
+        right = right || (error == fault_errors[i] && atomic_load(&fault.failed[i]) > 0);
+    if (!right)
+        stress_fail(file, line, "error %d (%s), with %u failures injected: calls %u, %u, and from %u on", error,
+                    strerror(error), fault_failures(true), fault.plan.first, fault.plan.second, fault.plan.from);
 }
 
-#define CHECK_FAULT(error) fault_check(__FILE__, __LINE__, error, false)
-#define CHECK_FAULT_OR_DONE(error) fault_check(__FILE__, __LINE__, error, true)
+#define CHECK_FAULT_ELSE(error, expected) fault_check(__FILE__, __LINE__, error, expected, false)
+#define CHECK_FAULT_OR(error, expected) fault_check(__FILE__, __LINE__, error, expected, true)
+#define CHECK_FAULT(error) CHECK_FAULT_ELSE(error, 0)
+#define CHECK_FAULT_OR_DONE(error) CHECK_FAULT_OR(error, 0)
 
 /* ---- what is kept ---- */
 
@@ -133,106 +208,26 @@ static inline size_t fault_live(void) {
     return live;
 }
 
-/* ---- the wrapped functions ---- */
+/* ---- the public functions, from here on ---- */
 
-#define FAULT_WRAP(type, name, ...)  \
-    type __real_##name(__VA_ARGS__); \
-    type __wrap_##name(__VA_ARGS__); \
-    type __wrap_##name(__VA_ARGS__)
-
-#define FAULT_MAY_FAIL(kind, otherwise) \
-    if (fault_now(kind)) {              \
-        errno = fault_errors[kind];     \
-        return otherwise;               \
-    }
-
-FAULT_WRAP(void *, malloc, size_t size) {
-    FAULT_MAY_FAIL(FAULT_MEMORY, NULL)
-    return fault_keep(__real_malloc(size), size);
+static inline const char *fault_enter_public(const char *name) {
+    const char *before = fault_api;
+    fault_api = name;
+    return before;
 }
 
-FAULT_WRAP(void *, calloc, size_t n, size_t size) {
-    FAULT_MAY_FAIL(FAULT_MEMORY, NULL)
-    return fault_keep(__real_calloc(n, size), n * size);
+static inline void fault_leave_public(const char *const *before) {
+    fault_api = *before;
 }
 
-FAULT_WRAP(void *, realloc, void *block, size_t size) {
-    FAULT_MAY_FAIL(FAULT_MEMORY, NULL)
-    fault_forget(block);
-    return fault_keep(__real_realloc(block, size), size);
-}
+#define FAULT_PUBLIC_CALL(name, ...)                                                                                \
+    __extension__({                                                                                                 \
+        __attribute__((cleanup(fault_leave_public), unused)) const char *const before_ = fault_enter_public(#name); \
+        name(__VA_ARGS__);                                                                                          \
+    })
 
-FAULT_WRAP(void *, aligned_alloc, size_t alignment, size_t size) {
-    FAULT_MAY_FAIL(FAULT_MEMORY, NULL)
-    return fault_keep(__real_aligned_alloc(alignment, size), size);
-}
-
-FAULT_WRAP(int, posix_memalign, void **out, size_t alignment, size_t size) {
-    FAULT_MAY_FAIL(FAULT_MEMORY, ENOMEM)
-    int error = __real_posix_memalign(out, alignment, size);
-    if (error == 0)
-        fault_keep(*out, size);
-    return error;
-}
-
-FAULT_WRAP(char *, strdup, const char *text) {
-    FAULT_MAY_FAIL(FAULT_MEMORY, NULL)
-    return fault_keep(__real_strdup(text), 0);
-}
-
-FAULT_WRAP(char *, strndup, const char *text, size_t n) {
-    FAULT_MAY_FAIL(FAULT_MEMORY, NULL)
-    return fault_keep(__real_strndup(text, n), 0);
-}
-
-FAULT_WRAP(void, free, void *block) {
-    fault_forget(block);
-    __real_free(block);
-}
-
-FAULT_WRAP(FILE *, fopen, const char *path, const char *mode) {
-    FAULT_MAY_FAIL(FAULT_SOFT, NULL)
-    return __real_fopen(path, mode);
-}
-
-FAULT_WRAP(int, eventfd, unsigned value, int flags) {
-    FAULT_MAY_FAIL(FAULT_DESCRIPTOR, -1)
-    return __real_eventfd(value, flags);
-}
-
-FAULT_WRAP(int, pthread_create, pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg) {
-    FAULT_MAY_FAIL(FAULT_THREAD, EAGAIN)
-    return __real_pthread_create(thread, attr, fn, arg);
-}
-
-FAULT_WRAP(int, pthread_mutex_init, pthread_mutex_t *mutex, const pthread_mutexattr_t *attr) {
-    FAULT_MAY_FAIL(FAULT_MEMORY, ENOMEM)
-    return __real_pthread_mutex_init(mutex, attr);
-}
-
-FAULT_WRAP(int, pthread_cond_init, pthread_cond_t *cond, const pthread_condattr_t *attr) {
-    FAULT_MAY_FAIL(FAULT_MEMORY, ENOMEM)
-    return __real_pthread_cond_init(cond, attr);
-}
-
-FAULT_WRAP(int, pthread_condattr_init, pthread_condattr_t *attr) {
-    FAULT_MAY_FAIL(FAULT_MEMORY, ENOMEM)
-    return __real_pthread_condattr_init(attr);
-}
-
-FAULT_WRAP(int, pthread_attr_init, pthread_attr_t *attr) {
-    FAULT_MAY_FAIL(FAULT_MEMORY, ENOMEM)
-    return __real_pthread_attr_init(attr);
-}
-
-FAULT_WRAP(int, pthread_getattr_np, pthread_t thread, pthread_attr_t *attr) {
-    FAULT_MAY_FAIL(FAULT_SOFT, ENOMEM)
-    return __real_pthread_getattr_np(thread, attr);
-}
-
-FAULT_WRAP(int, sem_init, sem_t *sem, int shared, unsigned value) {
-    FAULT_MAY_FAIL(FAULT_SEMAPHORE, -1)
-    return __real_sem_init(sem, shared, value);
-}
+#if __has_include("fault_api.h") /* not where the files are only looked at */
+#include "fault_api.h"
+#endif
 
 #endif

@@ -47,11 +47,11 @@ static void check_expression(void) {
 }
 
 static const struct scenario scenarios[] = {
-    {"next, by name", next_by_name, true, 0},
-    {"next, by a rule", next_by_rule, true, 0},
-    {"next, without a rule", next_by_no_rule, true, 0},
-    {"without a local file", without_a_local_file, true, 0},
-    {"check", check_expression, false, 0},
+    {"next, by name", next_by_name, true},
+    {"next, by a rule", next_by_rule, true},
+    {"next, without a rule", next_by_no_rule, true},
+    {"without a local file", without_a_local_file, true},
+    {"check", check_expression, false},
 };
 
 int main(int argc, char **argv) {

@@ -2,9 +2,7 @@
  * fault_trial.h. */
 #include "fault_trial.h"
 
-#include <poll.h>
-
-enum { MEMBERS = 100 };
+enum { MEMBERS = 100, LARGE = 600 };
 
 static atomic_uint arrived;
 
@@ -137,8 +135,8 @@ static void wait_for_group(void) {
     atomic_store(&shut, false);
     int taken = exec_group_next(g, EXEC_NEVER, &f);
     fault_disarm();
-    CHECK_FAULT_OR_DONE(waited == ETIMEDOUT ? 0 : waited);
-    CHECK_FAULT_OR_DONE(none == ETIMEDOUT ? 0 : none);
+    CHECK_FAULT_OR(waited, ETIMEDOUT);
+    CHECK_FAULT_OR(none, ETIMEDOUT);
     CHECK_FAULT_OR_DONE(taken);
     if (taken != 0)
         CHECK_ERROR(exec_group_next(g, EXEC_NEVER, &f), 0);
@@ -161,8 +159,7 @@ static void *use_group_in_task(void *arg) {
         n += error == 0;
     }
     int error = exec_group_next(g, EXEC_NEVER, &f);
-    if (n > 0)
-        CHECK_FAULT_OR_DONE(error);
+    CHECK_FAULT_OR(error, n > 0 ? 0 : ENODATA);
     taken += error == 0;
     future_unref(f);
     CHECK_FAULT_OR_DONE(exec_group_wait(g, EXEC_NEVER));
@@ -176,7 +173,7 @@ static void *use_group_in_task(void *arg) {
 
 static void group_in_task(void) {
     open_executor(1);
-    as_task(use_group_in_task);
+    as_task(use_group_in_task, NULL);
     check_works(ex);
     executor_destroy(ex);
 }
@@ -243,11 +240,6 @@ static void leave_group_open(void) {
 
 /* ---- the descriptor ---- */
 
-static bool is_readable(int fd) {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    return poll(&poll_fd, 1, 0) == 1;
-}
-
 static void group_descriptor(void) {
     exec_group_t *g;
     future_t *f = NULL;
@@ -277,21 +269,86 @@ static void group_descriptor(void) {
     executor_destroy(ex);
 }
 
+/* Reading it, writing to it and closing it may fail, but mean nothing then. */
+static void group_descriptor_in_use(void) {
+    exec_group_t *g;
+    future_t *fs[3];
+    int fd = -7;
+    open_executor(1);
+    CHECK_ERROR(exec_group_open(ex, NULL, &g), 0);
+    for (int i = 0; i < 2; i++)
+        CHECK_ERROR(exec_group_submit(g, run, NULL, NULL, &fs[i]), 0);
+    while (!future_done(fs[0]) || !future_done(fs[1]))
+        sched_yield();
+    errno = 4242;
+    fault_arm();
+    int error = exec_group_fd(g, &fd); /* with two that have finished */
+    fault_disarm();
+    CHECK_FAULT_OR_DONE(error);
+    CHECK_EQ(errno, 4242);
+    if (error != 0)
+        CHECK_ERROR(exec_group_fd(g, &fd), 0);
+    for (int i = 0; i < 2; i++) {
+        future_t *f;
+        CHECK(is_readable(fd));
+        fault_arm();
+        CHECK_ERROR(exec_group_next(g, EXEC_NOW, &f), 0);
+        fault_disarm();
+        future_unref(f);
+    }
+    CHECK(!is_readable(fd));
+    CHECK_EQ(errno, 4242);
+    atomic_store(&shut, true);
+    CHECK_ERROR(exec_group_submit(g, arrive_and_wait, NULL, NULL, &fs[2]), 0);
+    fault_arm();
+    atomic_store(&shut, false);
+    while (!is_readable(fd))
+        sched_yield();
+    CHECK_ERROR(exec_group_close(g), 0);
+    fault_disarm();
+    CHECK_EQ(errno, 4242);
+    for (int i = 0; i < 3; i++)
+        future_unref(fs[i]);
+    check_works(ex);
+    executor_destroy(ex);
+}
+
+/* So many that the group needs more room for those that have finished. */
+static void many_members(void) {
+    exec_group_t *g;
+    unsigned n = 0;
+    open_executor(2);
+    CHECK_ERROR(exec_group_open(ex, NULL, &g), 0);
+    fault_arm();
+    for (unsigned i = 0; i < LARGE; i++) {
+        int error = exec_group_submit(g, run, NULL, NULL, NULL);
+        CHECK_FAULT_OR_DONE(error);
+        n += error == 0;
+    }
+    fault_disarm();
+    CHECK_OP(n + fault_failures(false), >=, LARGE);
+    CHECK_ERROR(exec_group_close(g), 0);
+    executor_destroy(ex);
+    CHECK_EQ(atomic_load(&runs), n);
+}
+
 /* ---- the runs ---- */
 
 static const struct scenario scenarios[] = {
-    {"open a group", open_plain, true, 0},
-    {"with all options", open_with_all_options, true, 0},
-    {"submit to a group", submit_to_group, true, 0},
-    {"while workers are held", submit_while_held, true, 0},
-    {"behind max_running", submit_behind_max_running, true, 0},
-    {"all behind max_running", wait_behind_max_running, true, 0},
-    {"until a deadline", submit_until_deadline, true, 0},
-    {"wait for a group", wait_for_group, false, 0},
-    {"group in a task", group_in_task, true, 0},
-    {"end a group", end_group, false, 0},
-    {"leave a group open", leave_group_open, false, 0},
-    {"descriptor of a group", group_descriptor, true, 0},
+    {"open a group", open_plain, true},
+    {"with all options", open_with_all_options, true},
+    {"submit to a group", submit_to_group, true},
+    {"while workers are held", submit_while_held, true},
+    {"behind max_running", submit_behind_max_running, true},
+    {"all behind max_running", wait_behind_max_running, true},
+    {"until a deadline", submit_until_deadline, true},
+    {"wait for a group", wait_for_group, true},
+    {"group in a task", group_in_task, true},
+    {"end a group", end_group, false},
+    {"leave a group open", leave_group_open, true},
+    {"descriptor of a group", group_descriptor, true},
+    {"descriptor in use", group_descriptor_in_use, true},
+    {"many members", many_members, true},
 };
 
 int main(int argc, char **argv) {

@@ -2,16 +2,9 @@
  * descriptors of futures, streams, and the options of map. How it goes is in fault_trial.h. */
 #include "fault_trial.h"
 
-#include <poll.h>
-
 enum { LINKS = 100, EDGES = 20, ITEMS = 300 };
 
 /* ---- descriptors ---- */
-
-static bool is_readable(int fd) {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    return poll(&poll_fd, 1, 0) == 1;
-}
 
 static void future_descriptor(void) {
     future_t *f;
@@ -35,6 +28,35 @@ static void future_descriptor(void) {
     fault_disarm();
     CHECK(is_readable(fd));
     future_unref(f);
+}
+
+/* Two threads ask for it at once, and get the same one; it is closed with the future. */
+static future_t *shared;
+static int first_fd;
+
+static void ask_first(void) {
+    CHECK_FAULT_OR_DONE(future_fd(shared, &first_fd));
+}
+
+static void descriptor_asked_for_twice(void) {
+    int fd = -7;
+    first_fd = -7;
+    CHECK_ERROR(future_create(&shared), 0);
+    atomic_store(&fault.meanwhile, ask_first);
+    errno = 4242;
+    fault_arm();
+    int error = future_fd(shared, &fd);
+    CHECK_EQ(errno, 4242);
+    fault_disarm();
+    atomic_store(&fault.meanwhile, NULL);
+    CHECK_FAULT_OR_DONE(error);
+    if (error != 0)
+        CHECK_ERROR(future_fd(shared, &fd), 0);
+    CHECK(first_fd == fd || first_fd == -7);
+    fault_arm();
+    future_unref(shared);
+    fault_disarm();
+    CHECK_EQ(errno, 4242);
 }
 
 /* ---- callbacks ---- */
@@ -141,27 +163,15 @@ static void *submit_chain(void *arg) {
 
 static void chain(void) {
     open_executor(1);
-    as_task(submit_chain);
+    as_task(submit_chain, NULL);
     check_works(ex);
     executor_destroy(ex);
 }
 
 /* ---- streams ---- */
 
-struct source {
-    uintptr_t given;
-};
-
-static int count_to(void *arg, void **out) {
-    struct source *source = arg;
-    if (source->given == ITEMS)
-        return ENODATA;
-    *out = (void *)++source->given;
-    return 0;
-}
-
 static void open_stream(void) {
-    struct source source = {0};
+    struct source source = {.last = ITEMS};
     exec_stream_opts opts = {.window = 100, .unordered = true, .deadline = exec_after(EXEC_SEC(3600))};
     exec_stream_t *s = NULL;
     open_executor(2);
@@ -181,7 +191,7 @@ static void open_stream(void) {
 /* Each item comes, in its turn, or the stream ends early for want of memory; whatever was taken from the source has run
  * or was dropped by then. */
 static void read_stream(bool unordered, uintptr_t most) {
-    struct source source = {0};
+    struct source source = {.last = ITEMS};
     exec_stream_opts opts = {.unordered = unordered, .drop = drop};
     exec_item item = {0};
     exec_stream_t *s;
@@ -226,7 +236,7 @@ static void *stream_task(void *arg) {
 
 static void stream_inside(void) {
     open_executor(1);
-    as_task(stream_task);
+    as_task(stream_task, NULL);
     check_works(ex);
     executor_destroy(ex);
 }
@@ -268,16 +278,17 @@ static void map_with_options(void) {
 /* ---- the runs ---- */
 
 static const struct scenario scenarios[] = {
-    {"descriptor of a future", future_descriptor, true, 0},
-    {"callbacks", callbacks, true, 0},
-    {"dependencies", depend_on_success, true, 0},
-    {"dependencies that fail", depend_on_failure, true, 0},
-    {"chain", chain, true, 0},
-    {"open a stream", open_stream, true, 0},
-    {"stream", stream_outside, false, 0},
-    {"stream left early", stream_left_early, false, 0},
-    {"stream inside", stream_inside, false, 0},
-    {"map with options", map_with_options, false, 0},
+    {"descriptor of a future", future_descriptor, true},
+    {"asked for twice", descriptor_asked_for_twice, true},
+    {"callbacks", callbacks, true},
+    {"dependencies", depend_on_success, true},
+    {"dependencies that fail", depend_on_failure, true},
+    {"chain", chain, true},
+    {"open a stream", open_stream, true},
+    {"stream", stream_outside, true},
+    {"stream left early", stream_left_early, true},
+    {"stream inside", stream_inside, true},
+    {"map with options", map_with_options, true},
 };
 
 int main(int argc, char **argv) {

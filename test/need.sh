@@ -2,13 +2,16 @@
 # Sees to it that what a check needs is there: installs its package by apt-get where that works without a question (as
 # root, or by sudo), and otherwise says what to install.
 #
-#     test/need.sh criterion|mandoc|pkg-config|tzdata|valgrind|COMMAND...       status 0: all there
+#     test/need.sh criterion|tzdata|valgrind|libfuzzer|MODULE|COMMAND...     status 0: all there. MODULE, of pkg-config:
+#                  glib-2.0|libuv|tbb|apr-util-1|libcurl|sqlite3|zlib
 set -u
 
 has() {
     case $1 in
     criterion) echo '#include <criterion/criterion.h>' | ${CC:-cc} -fsyntax-only -x c - 2>/dev/null ;;
     tzdata) [ -r /usr/share/zoneinfo/Europe/Berlin ] ;;
+    libfuzzer) echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | clang -fsanitize=fuzzer -x c - -o /dev/null ;;
+    glib-2.0 | libuv | tbb | apr-util-1 | libcurl | sqlite3 | zlib) command -v pkg-config && pkg-config --exists "$1" ;;
     valgrind) command -v valgrind && echo '#include <valgrind/memcheck.h>' | ${CC:-cc} -fsyntax-only -x c - ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1
@@ -17,6 +20,20 @@ has() {
 package() {
     case $1 in
     criterion) echo libcriterion-dev ;;
+    gnuplot) echo gnuplot-nox ;;
+    glib-2.0) echo libglib2.0-dev ;;
+    libuv) echo libuv1-dev ;;
+    tbb) echo libtbb-dev ;;
+    apr-util-1) echo libaprutil1-dev ;;
+    libcurl) echo libcurl4-openssl-dev ;;
+    sqlite3) echo libsqlite3-dev ;;
+    zlib) echo zlib1g-dev ;;
+    javac) echo default-jdk-headless ;;
+    musl-gcc) echo musl-tools ;;
+    dpkg-buildpackage) echo dpkg-dev ;;
+    dh) echo debhelper ;;
+    libfuzzer) echo libclang-rt-dev ;;
+    promtool) echo prometheus ;;
     *) echo "$1" ;;
     esac
 }

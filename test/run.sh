@@ -9,6 +9,17 @@
 # the processes in which it runs tests. Status 77 says that it could not be run here: it is shown and counts as neither.
 set -u
 
+# One seed for all, said once: test/perturb/perturb.c.
+case ${VARIANT-} in
+perturbed*)
+    if [ -z "${EXEC_PERTURB_SEED-}" ]; then
+        EXEC_PERTURB_SEED=$(($(date +%s%N) % 1000000007))
+        export EXEC_PERTURB_SEED
+        echo "EXEC_PERTURB_SEED=$EXEC_PERTURB_SEED"
+    fi
+    ;;
+esac
+
 # With more than one job: as many of this script, each with a part of the commands.
 if [ "${JOBS:-1}" -gt 1 ]; then
     parts=build/parts.$$
@@ -40,11 +51,11 @@ mkdir -p "$reports"
 trap 'rm -rf "$reports"' EXIT
 
 case ${VARIANT:-release} in
-asan)
+asan | perturbed-asan)
     export ASAN_OPTIONS="detect_leaks=1:log_path=$PWD/$reports/report:${ASAN_OPTIONS-}"
     export UBSAN_OPTIONS="print_stacktrace=1:log_path=$PWD/$reports/report:${UBSAN_OPTIONS-}"
     ;;
-tsan)
+tsan | perturbed-tsan)
     export TSAN_OPTIONS="log_path=$PWD/$reports/report:${TSAN_OPTIONS-}"
     ;;
 valgrind)

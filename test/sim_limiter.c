@@ -1,14 +1,15 @@
 /* sim_limiter.c - how a limit finds itself: the trace of a simulation (service.h), in columns that gnuplot can plot.
  *
  *     sim_limiter [LIMIT [SERVICE [SPREAD [SEED]]]] >trace
- *     gnuplot -p -e 'plot "trace" using 1:3 with steps title "capacity", "" using 1:4 with steps title "limit"'
+ *     make simulate-plot
  *
  * LIMIT is aimd or gradient; SERVICE refuses, refuses-late, queues or shares; SPREAD, of its latencies, fixed, uniform,
  * erlang or exponential. Unless given: gradient queues uniform 1. The capacity moves from 20 to 60 to 10. A line a
  * completion: its number, the time in seconds, the capacity, the limit, how many are let through, how many are in
  * flight, the latency in milliseconds, and 1 if it was refused. Last, and as comments, what became of each move: after
  * how many completions the limit was within 20 % of the capacity; and of the completions after the first 200, how many
- * saw it outside of that, and how many were refused.
+ * saw it outside of that, and how many were refused. The exit status is 1 if that is not as it should be: within 20 %
+ * after 200 completions, outside of that at no more than 1 % of those that follow, and at most 5 % refused.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,15 +46,23 @@ static void print_step(unsigned number, const struct service *s, const struct ex
            sample->outcome == EXEC__OVERLOAD);
 }
 
-static void print_moves(const struct service *service, const struct exec__limit *limit) {
+static bool is_right(const struct service_figures *f) {
+    return f->arrived <= SERVICE_MOVING && f->outside <= 0.01 && f->refused <= 0.05;
+}
+
+/* Whether all went as it should. */
+static bool print_moves(const struct service *service, const struct exec__limit *limit) {
     static struct service s;
     struct exec__limit l = *limit;
+    bool right = true;
     s = *service;
     for (int i = 0; i < MOVES; i++) {
         struct service_figures f = service_move(&s, &l, capacities[i]);
         printf("# to %zu: after %u, outside %.1f %%, refused %.1f %%, mean %.2f of the capacity\n", capacities[i],
                f.arrived, 100 * f.outside, 100 * f.refused, f.mean);
+        right = right && is_right(&f);
     }
+    return right;
 }
 
 int main(int argc, char **argv) {
@@ -71,6 +80,8 @@ int main(int argc, char **argv) {
         struct exec__sample sample = service_step(&s, &l);
         print_step(i, &s, &l, &sample);
     }
-    print_moves(&begin, &l_begin);
-    return 0;
+    if (print_moves(&begin, &l_begin))
+        return 0;
+    fprintf(stderr, "sim_limiter: the limit has not found the capacity, or too much was refused\n");
+    return 1;
 }

@@ -33,6 +33,8 @@
 #if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
 #define STRESS_UNDER_TSAN 1
 #define STRESS_SCALE 0.1
+#elif defined(EXEC__PERTURBED)
+#define STRESS_SCALE 0.1
 #else
 #define STRESS_SCALE 1
 #endif
@@ -50,8 +52,10 @@ struct stress_note {
 static struct {
     const char *program;
     uint64_t seed;
+    const char *perturbed; /* the seed of what perturbs the library (test/perturb/perturb.c), or NULL */
     double scale;
     exec_time began, limit, step;
+    void (*explain)(void); /* called when something has failed, or NULL */
     pthread_t watchdog;
     pthread_mutex_t lock;
     pthread_cond_t changed; /* `over` is true */
@@ -112,8 +116,12 @@ _Noreturn __attribute__((format(printf, 3, 4))) static inline void stress_fail(c
     flockfile(stderr);
     fprintf(stderr, "%s: FAILED at %s:%d: ", stress.program, file, line);
     vfprintf(stderr, format, args);
-    fprintf(stderr, "\n  seed %" PRIu64 ", after %.3f s\n", stress.seed, (double)(exec_now() - stress.began) / 1e9);
+    fprintf(stderr, "\n  seed %" PRIu64 "%s%s, after %.3f s\n", stress.seed,
+            stress.perturbed ? ", EXEC_PERTURB_SEED=" : "", stress.perturbed ? stress.perturbed : "",
+            (double)(exec_now() - stress.began) / 1e9);
     stress_dump();
+    if (stress.explain)
+        stress.explain();
     va_end(args);
     fflush(stderr);
     abort();
@@ -218,8 +226,12 @@ static inline void stress_begin(int argc, char **argv, double step_seconds) {
     stress.program = slash ? slash + 1 : argv[0];
     stress.began = exec_now();
     stress.seed = seed && *seed ? strtoull(seed, NULL, 0) : (uint64_t)stress.began % 1000000007;
+#ifdef EXEC__PERTURBED
+    stress.perturbed = getenv("EXEC_PERTURB_SEED");
+#endif
     stress.scale = stress_setting("EXEC_STRESS_SCALE", STRESS_SCALE);
-    stress.limit = EXEC_SEC(stress_setting("EXEC_STRESS_LIMIT", 600));
+    double limit = stress_setting("EXEC_STRESS_LIMIT", 600);
+    stress.limit = limit < 1e9 ? EXEC_SEC(limit) : EXEC_NEVER;
     stress.step = EXEC_SEC(stress_setting("EXEC_STRESS_STEP", step_seconds > 0 ? step_seconds : 60));
     setvbuf(stdout, NULL, _IOLBF, 0);
     fprintf(stderr, "%s: seed %" PRIu64 ", scale %g\n", stress.program, stress.seed, stress.scale);

@@ -194,6 +194,12 @@ enum { VERY_DEEP = 5000 }; /* which counts 65,536 frames at most */
 enum { VERY_DEEP = 10000 };
 #endif
 
+#ifdef __GLIBC__
+enum { STACK = 0 }; /* the system's, of 8 MiB */
+#else
+enum { STACK = 8 << 20 }; /* musl's are of 128 KiB, which is less than 1000 deep */
+#endif
+
 static void *deep_task(void *arg) {
     future_t *f;
     void *result = NULL;
@@ -225,7 +231,7 @@ static void deep_round(uintptr_t depth) {
 
 static void trees_round(struct stress_rng *rng, unsigned workers) {
     pthread_t getters[GETTERS];
-    CHECK_ERROR(executor_create(&(executor_opts){.workers = workers, .capacity = 16}, &pool), 0);
+    CHECK_ERROR(executor_create(&(executor_opts){.workers = workers, .capacity = 16, .stack_size = STACK}, &pool), 0);
     bag_is_over(false);
     for (uintptr_t i = 0; i < GETTERS; i++)
         stress_start(&getters[i], getter, (void *)i);

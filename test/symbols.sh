@@ -1,6 +1,7 @@
 #!/bin/sh
 # Checks that the functions the headers declare, those lib/libexec.map lists, and those libexec.so exports are the same;
-# that the library has its soname; and that libexec.a defines no name which could be a user's.
+# that the library has its soname; that libexec.a defines no name which could be a user's; and that the static
+# tracepoints that lib/probe.h names are there, where <sys/sdt.h> is.
 #
 #     test/symbols.sh DIRECTORY       where the libraries are; CC from the environment
 set -u
@@ -38,6 +39,13 @@ while read -r name; do
     status=1
 done <"$work/foreign"
 readelf -d "$dir/libexec.so" | grep -q 'SONAME.*\[libexec\.so\.0\]' || { echo "not its soname"; status=1; }
+
+if echo '#include <sys/sdt.h>' | ${CC:-cc} -fsyntax-only -x c - 2>/dev/null; then
+    sed -n 's/^ \*     \(.*)\)  .*/\1/p' lib/probe.h | tr ',' '\n' |
+        sed -n 's/^ *\([a-z][a-z]*\)(.*/\1/p' >"$work/documented"
+    readelf -n "$dir/libexec.so" | sed -n 's/^ *Name: //p' >"$work/probes"
+    same "$work/documented" "lib/probe.h" "$work/probes" "libexec.so's tracepoints"
+fi
 
 echo "$(wc -l <"$work/headers.sorted") functions"
 exit $status

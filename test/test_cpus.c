@@ -56,6 +56,28 @@ TEST(cpus, without_a_quota_there_is_none) {
     remove_tree();
 }
 
+TEST(cpus, a_quota_of_any_size_is_a_number_of_cpus_or_none) {
+    check(mkdtemp(tree) != NULL);
+    write_file("a/cpu.max", "9223372036854775807 9223372036854775807\n");
+    eq_int(quota("0::/a\n"), 1);
+    write_file("a/cpu.max", "9223372036854775807 5000000000000000000\n");
+    eq_int(quota("0::/a\n"), 2);
+    write_file("a/cpu.max", "9223372036854775807 1\n");
+    eq_int(quota("0::/a\n"), 0);
+    remove_tree();
+}
+
+TEST(cpus, a_group_that_is_no_path_has_none) {
+    char proc[200], root[200];
+    check(mkdtemp(tree) != NULL);
+    write_file("root-a/cpu.max", "200000 100000\n");
+    write_file("cgroup", "0::-a\n");
+    in_tree(proc, "cgroup");
+    in_tree(root, "root");
+    eq_int(exec__cpu_quota(proc, root), 0);
+    remove_tree();
+}
+
 TEST(cpus, the_quota_of_version_2_counts_in_whole_cpus_rounded_up) {
     check(mkdtemp(tree) != NULL);
     write_file("a/cpu.max", "200000 100000\n");

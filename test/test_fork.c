@@ -37,9 +37,21 @@ static void all_ownerdead(executor_t *ex) {
 
 /* ---- the executor ---- */
 
+static void nothing_is_shown(executor_t *ex) {
+    exec_stats s;
+    eq_err(executor_stats(ex, &s), EOWNERDEAD);
+    eq_err(executor_worker_stats(ex, 0, &(exec_worker_stats){0}), EOWNERDEAD);
+    eq_err(executor_histogram(ex, EXEC_TIME_QUEUED, NULL), EOWNERDEAD);
+    eq_err(executor_stats_write(ex, stderr, EXEC_STATS_TABLE), EOWNERDEAD);
+    eq_err(executor_dump(ex, stderr), EOWNERDEAD);
+    eq_err(executor_trace_start(ex, NULL), EOWNERDEAD);
+    eq_err(executor_trace_stop(ex, NULL), EOWNERDEAD);
+}
+
 static void inherit(void *ex) {
     all_ownerdead(ex);
     all_ownerdead(ex);
+    nothing_is_shown(ex);
     executor_destroy(ex);
 }
 
@@ -134,6 +146,26 @@ static void only_ask(void *ex) {
 #endif
 
 #ifndef TEST_UNDER_TSAN
+static void inherit_trace(void *ex) {
+    executor_destroy(ex);
+    executor_t *mine = pool(2); /* maybe in the same place */
+    eq_err(executor_trace_stop(mine, NULL), ENODATA);
+    ok(executor_trace_start(mine, NULL));
+    works(mine);
+    ok(executor_trace_stop(mine, NULL));
+    executor_destroy(mine);
+}
+
+TEST(fork, a_trace_that_is_on_stays_with_the_parent) {
+    executor_t *ex = pool_of((executor_opts){.workers = 2, .measure = true});
+    ok(executor_trace_start(ex, NULL));
+    works(ex);
+    in_child(inherit_trace, ex);
+    works(ex);
+    ok(executor_trace_stop(ex, NULL));
+    executor_destroy(ex);
+}
+
 static void make_a_new_one(void *inherited) {
     executor_t *ex = pool(2);
     works(ex);

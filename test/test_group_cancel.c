@@ -14,12 +14,10 @@ TEST(group_cancel, cancelling_cancels_what_has_not_started_and_asks_what_runs) {
         pending[i] = doomed_member(g, &drops);
     exec_group_cancel(g);
     for (int i = 0; i < 10; i++)
-        eq_state(pending[i], FUTURE_CANCELLED);
+        await_end(pending[i], ECANCELED); /* the worker that `good` leaves may have taken one, to refuse it */
     eq_int(atomic_load(&drops), 10);
     await_end(a, ECANCELED);
     await_end(b, 0);
-    for (int i = 0; i < 10; i++)
-        eq_err(outcome(pending[i]), ECANCELED);
     eq_err(exec_group_wait(g, EXEC_NEVER), ECANCELED);
     eq_err(exec_group_close(g), ECANCELED);
     eq_int(atomic_load(&drops), 10);

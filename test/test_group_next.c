@@ -233,6 +233,42 @@ TEST(group_next, consumers_that_wait_for_the_last_one_all_wake_when_one_has_it) 
     executor_destroy(ex);
 }
 
+static void *await_next(void *arg) {
+    struct consumer *c = arg;
+    future_t *f = NULL;
+    atomic_store(&c->tid, gettid());
+    c->error = exec_group_next(c->g, EXEC_NEVER, &f);
+    future_unref(f);
+    return NULL;
+}
+
+static void *run_until_somebody_waits(void *arg) {
+    struct consumer *c = arg;
+    wait_until(atomic_load(&c->tid) != 0);
+    return NULL;
+}
+
+/* The one goes to sleep just as the other takes the last member: a window of a few instructions, which is wide when the
+ * library is perturbed. */
+TEST(group_next, nobody_sleeps_on_while_another_one_takes_the_last) {
+    executor_t *ex = pool(1);
+    for (int round = 0; round < 2000; round++) {
+        exec_group_t *g = group(ex);
+        struct consumer sleeper = {.g = g};
+        join(g, run_until_somebody_waits, &sleeper);
+        pthread_t thread = start(await_next, &sleeper);
+        future_t *f = NULL;
+        int error;
+        while ((error = exec_group_next(g, EXEC_NOW, &f)) == ETIMEDOUT)
+            sched_yield();
+        finish(thread);
+        eq_err(sleeper.error, error == 0 ? ENODATA : 0);
+        future_unref(f);
+        close_empty(g, 0);
+    }
+    executor_destroy(ex);
+}
+
 static void *count_taken(void *arg) {
     struct tree *t = arg;
     intptr_t taken = 0;

@@ -276,13 +276,17 @@ TEST(limiter_adapt, the_latency_of_a_task_is_that_of_its_run) {
 
 /* Refuses what is more than its capacity. */
 struct service {
+    exec_limiter_t *limiter;
     atomic_int in_flight, refused;
+    atomic_bool lowered; /* the limit was seen below what it began with */
     int capacity;
 };
 
 static void *serve(void *arg) {
     struct service *s = arg;
     bool room = atomic_fetch_add(&s->in_flight, 1) < s->capacity;
+    if (exec_limiter_limit(s->limiter) < 16)
+        atomic_store(&s->lowered, true);
     exec_sleep(EXEC_MS(1));
     atomic_fetch_sub(&s->in_flight, 1);
     if (!room)
@@ -296,13 +300,14 @@ TEST(limiter_adapt, tasks_that_are_refused_and_tried_again_lower_the_limit_and_a
     future_t *fs[TASKS];
     executor_t *ex = pool(16);
     exec_limiter_t *l = limiter_of((exec_limiter_opts){.adapt = EXEC_LIMIT_AIMD, .initial = 16, .max = 16});
+    s.limiter = l;
     exec_task_opts opts = {.limiter = l, .retry = {.attempts = 1000, .delay = EXEC_MS(1), .max_delay = EXEC_MS(1)}};
     for (int i = 0; i < TASKS; i++)
         fs[i] = submit_opts(ex, serve, &s, &opts);
     for (int i = 0; i < TASKS; i++)
         eq_ptr(take(fs[i]), &s);
     at_least(atomic_load(&s.refused), 1);
-    at_most(exec_limiter_limit(l), 12);
+    check(atomic_load(&s.lowered)); /* how far it has come back by the end is a matter of how busy the machine is */
     executor_destroy(ex);
     end_limiter(l);
 }

@@ -206,7 +206,7 @@ TEST(map_options, the_items_of_a_chunk_run_on_one_thread) {
 static atomic_size_t naps; /* how many are over */
 
 struct progress {
-    size_t n, last;
+    size_t n, last, first, failed;
     int calls, between; /* and how many neither at the begin nor at the end */
     atomic_bool inside;
     pid_t last_tid;
@@ -222,7 +222,7 @@ static void progress(size_t done, size_t total, void *ctx) {
     check(p->last <= done && done <= total);
     check(!p->counts || done <= atomic_load(&naps));
     p->last = done;
-    p->calls++;
+    p->first = p->calls++ == 0 ? done : p->first;
     p->between += done > 0 && done < total;
     p->last_tid = gettid();
     errno = 77;
@@ -235,16 +235,24 @@ static exec_map_opts with_progress(struct progress *p, size_t n, exec_map_opts o
     errno = 1234;
     opts.progress = progress;
     opts.progress_ctx = p;
+    opts.failed = &p->failed;
     return opts;
 }
 
 /* The call has returned. */
-static void went_well(const struct progress *p) {
+static void ended_well(const struct progress *p) {
     eq_int(errno, 1234);
     exec_time took = exec_now() - p->began;
     eq_int(p->last, p->n);
     eq_int(p->last_tid, gettid());
     between(p->calls, 1, took / EXEC_MS(50) + 2);
+}
+
+/* And some of its items have run. */
+static void went_well(const struct progress *p) {
+    ended_well(p);
+    eq_int(p->first, 0);
+    at_least(p->calls, 2);
 }
 
 static void range_of_nothing(size_t begin, size_t end, void *ctx) {
@@ -386,6 +394,13 @@ TEST(map_options, progress_counts_items_that_fail_leave_their_thread_or_are_skip
             eq_err(executor_map(ex, fail_or_leave, args, NULL, 300, &opts), EDOM);
             went_well(&p);
             eq_err(errors[299], stop ? ECANCELED : 0);
+            size_t failed = 0;
+            for (int i = 0; i < 300; i++)
+                failed += errors[i] != 0;
+            eq_int(p.failed, failed);
+            opts.progress = NULL;
+            eq_err(executor_map(ex, fail_or_leave, args, NULL, 300, &opts), EDOM);
+            at_least(p.failed, 1);
             executor_destroy(ex);
         }
 }
@@ -405,7 +420,8 @@ TEST(map_options, progress_is_told_of_the_end_after_a_deadline) {
             exec_map_opts opts = {.deadline = exec_after(time_left[way / 2])};
             opts = with_progress(&p, 100, opts);
             eq_err(executor_map(ex, until_asked, args, NULL, 100, &opts), ETIMEDOUT);
-            went_well(&p);
+            ended_well(&p);
+            between(p.failed, 100 - workers, 100); /* those that ran have succeeded */
             executor_destroy(ex);
         }
 }
@@ -436,7 +452,8 @@ static void no_progress(size_t done, size_t total, void *ctx) {
 }
 
 TEST(map_options, there_is_no_progress_where_nothing_has_run_or_been_skipped) {
-    const exec_map_opts opts = {.progress = no_progress};
+    size_t failed = 1234;
+    const exec_map_opts opts = {.progress = no_progress, .failed = &failed};
     void *arg = NULL;
     executor_t *ex = pool(2);
     eq_err(executor_map(NULL, must_not_run, &arg, NULL, 1, &opts), EINVAL);
@@ -446,5 +463,6 @@ TEST(map_options, there_is_no_progress_where_nothing_has_run_or_been_skipped) {
     ok(executor_shutdown(ex, EXECUTOR_DRAIN));
     eq_err(executor_map(ex, must_not_run, &arg, NULL, 1, &opts), ESHUTDOWN);
     eq_err(executor_for(ex, 1, range_of_nothing, NULL, &opts), ESHUTDOWN);
+    eq_int(failed, 1234);
     executor_destroy(ex);
 }

@@ -105,7 +105,7 @@ TEST(map_stop, a_loop_has_a_deadline_too) {
     for (unsigned workers = 1; workers <= 2; workers++) {
         atomic_int runs = 0;
         executor_t *ex = pool(workers);
-        exec_map_opts opts = {.deadline = exec_after(EXEC_MS(5))};
+        exec_map_opts opts = {.deadline = exec_after(EXEC_MS(50))};
         eq_err(executor_for(ex, SIZE_MAX, loop_until_asked, &runs, &opts), ETIMEDOUT);
         between(atomic_load(&runs), 1, workers);
         executor_destroy(ex);

@@ -110,18 +110,27 @@ TEST(priority, tasks_of_all_origins_share_a_level_in_the_order_in_which_they_cam
 
 enum { EVERY = 32 };
 
-/* Urgent tasks without end, each of which submits the next, until the task that is looked for has run. */
+/* Urgent tasks without end, each of which submits the next, until the task that is looked for has run. The bound holds
+ * for each worker by itself: one that the system stops between taking a task and starting it lets the others start any
+ * number meanwhile. */
 struct flood {
     executor_t *ex;
     int priority;
     atomic_bool over;
     atomic_int started; /* since the one that is looked for was submitted */
-    int after;          /* how many had started before it */
+    int after;          /* how many its own worker had started before it */
 };
+
+static _Thread_local int started_by_mine;
+
+static void count_start(struct flood *f) {
+    atomic_fetch_add(&f->started, 1);
+    started_by_mine++;
+}
 
 static void *flood(void *arg) {
     struct flood *f = arg;
-    atomic_fetch_add(&f->started, 1);
+    count_start(f);
     int error = executor_submit(f->ex, flood, f, &(exec_task_opts){.priority = f->priority}, NULL);
     eq_err(error, atomic_load(&f->over) ? error : 0);
     return NULL;
@@ -129,14 +138,13 @@ static void *flood(void *arg) {
 
 static void *emerge(void *arg) {
     struct flood *f = arg;
-    f->after = atomic_load(&f->started);
+    f->after = started_by_mine;
     atomic_store(&f->over, true);
     return NULL;
 }
 
 static void *count_in_flood(void *arg) {
-    struct flood *f = arg;
-    atomic_fetch_add(&f->started, 1);
+    count_start(arg);
     return NULL;
 }
 
@@ -165,14 +173,14 @@ TEST(priority, the_lowest_advances_under_a_flood_of_urgent_ones_by_the_bound) {
     for (int before = 0; before <= 20; before += 5)
         for (int of = -8; of <= 8; of += 8) {
             at_most(advances_after(1, 8, before, of, -8), EVERY * (before + 1 + 1));
-            at_most(advances_after(2, 8, before, of, -8), EVERY * (before + 2 + 2));
+            at_most(advances_after(2, 8, before, of, -8), EVERY * (before + 1 + 1));
         }
 }
 
 TEST(priority, one_without_a_priority_advances_in_the_queue_by_the_bound) {
     for (int before = 0; before <= 20; before += 10) {
         at_most(advances_after(1, 1, before, 0, 0), EVERY * (before + 1 + 1));
-        at_most(advances_after(2, 8, before, -8, 0), EVERY * (before + 2 + 2));
+        at_most(advances_after(2, 8, before, -8, 0), EVERY * (before + 1 + 1));
     }
 }
 
@@ -195,7 +203,7 @@ TEST(priority, what_a_task_submits_without_a_priority_advances_under_a_flood_of_
         ok(outcome(submit(f.ex, emerge_from_own, &f)));
         wait_until(atomic_load(&f.over));
         executor_destroy(f.ex);
-        at_most(f.after, EVERY * 2 * (int)workers);
+        at_most(f.after, EVERY * 2);
     }
 }
 

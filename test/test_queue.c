@@ -415,3 +415,8 @@ TEST(queue, tasks_may_put_and_get) {
     executor_destroy(ex);
     exec_queue_destroy(v.q);
 }
+
+TEST(queue, without_one_nothing_is_in_it_and_closing_does_nothing) {
+    exec_queue_close(NULL);
+    eq_int(exec_queue_len(NULL), 0);
+}

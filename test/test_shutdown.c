@@ -39,11 +39,11 @@ TEST(shutdown, discard_cancels_what_has_not_started_and_asks_what_runs_to_stop) 
         fs[i] = submit_opts(ex, must_not_run, &drops, &(exec_task_opts){.drop = count_drop});
     ok(executor_shutdown(ex, EXECUTOR_DISCARD));
     for (int i = 0; i < N; i++) {
-        eq_err(future_wait(fs[i], EXEC_NOW), 0);
+        ok(future_wait(fs[i], exec_after(LIMIT))); /* a worker that `a` leaves may have taken one, to refuse it */
         eq_state(fs[i], FUTURE_CANCELLED);
         future_unref(fs[i]);
     }
-    eq_int(atomic_load(&drops), N);
+    comes_to(&drops, N);
     eq_err(executor_submit(ex, must_not_run, NULL, NULL, NULL), ESHUTDOWN);
     ok(executor_join(ex, EXEC_NEVER));
     eq_err(outcome(a), ECANCELED);
@@ -127,7 +127,7 @@ TEST(shutdown, discard_after_drain_discards_what_is_left) {
     ok(executor_shutdown(ex, EXECUTOR_DRAIN));
     eq_int(atomic_load(&drops), 0);
     ok(executor_shutdown(ex, EXECUTOR_DISCARD));
-    eq_int(atomic_load(&drops), 5);
+    comes_to(&drops, 5); /* the worker that the running one leaves may have taken one, to refuse it */
     eq_err(outcome(running), ECANCELED);
     executor_destroy(ex);
 }

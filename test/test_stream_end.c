@@ -98,7 +98,6 @@ static atomic_int asked;      /* how many items were */
 /* The first one returns, all others wait until they are asked to stop. */
 static void *first_returns(void *arg) {
     ledger_run(arg);
-    check((uintptr_t)arg != 1 || !exec_cancelled());
     if ((uintptr_t)arg == 1)
         return arg;
     gate_open(&stopping.begun);
@@ -121,11 +120,13 @@ TEST(stream_end, close_asks_items_that_run_to_stop_waits_for_them_and_drops_the_
             exec_stream_t *s = stream_of(ex, &src, first_returns, ledger_opts(opts));
             check(next_item(s, &src, &item));
             eq_int(item.index, 0);
-            gate_wait(&stopping.begun);
+            bool others = src.taken > 1; /* where the first is back at once, no more may have been taken yet */
+            if (others)
+                gate_wait(&stopping.begun);
             exec_stream_close(s);
             ledger_balances(&src, false);
             eq_int(atomic_load(&asked), atomic_load(&ledger.nruns) - 1);
-            between(atomic_load(&asked), 1, workers);
+            between(atomic_load(&asked), others, workers);
             executor_destroy(ex);
         }
 }
@@ -139,13 +140,34 @@ TEST(stream_end, close_frees_results_that_were_not_handed_out) {
             exec_stream_opts opts = {.window = 100, .unordered = unordered};
             ledger_reset();
             exec_stream_t *s = stream_of(ex, &src, ledger_run, ledger_opts(opts));
-            for (int i = 0; i < 5; i++)
+            int handed = 0;
+            while (handed < 5 || atomic_load(&ledger.nruns) == handed) {
                 check(next_item(s, &src, &item));
-            wait_until(atomic_load(&ledger.nruns) == (int)src.taken);
+                handed++;
+            }
             exec_stream_close(s);
             ledger_balances(&src, true);
-            eq_int(atomic_load(&ledger.nfrees), src.taken - 5);
+            eq_int(atomic_load(&ledger.nfrees), atomic_load(&ledger.nruns) - handed);
             at_least(atomic_load(&ledger.nfrees), 1);
+            executor_destroy(ex);
+        }
+}
+
+/* A helper that ended just as another block came left it to the consumer's next call: seen when perturbed. */
+TEST(stream_end, what_was_taken_runs_while_the_consumer_is_elsewhere) {
+    for (unsigned workers = 2; workers <= 3; workers++)
+        for (int round = 0; round < 50; round++) {
+            struct source src = {.n = SIZE_MAX};
+            exec_item item;
+            executor_t *ex = pool_of_its_own(workers);
+            exec_stream_opts opts = {.window = 100, .unordered = true};
+            ledger_reset();
+            exec_stream_t *s = stream_of(ex, &src, ledger_run, ledger_opts(opts));
+            for (int i = 0; i < 5; i++) {
+                check(next_item(s, &src, &item));
+                wait_until(atomic_load(&ledger.nruns) == (int)src.taken);
+            }
+            exec_stream_close(s);
             executor_destroy(ex);
         }
 }
@@ -161,9 +183,8 @@ TEST(stream_end, close_frees_no_null_and_nothing_of_items_that_failed) {
     executor_t *ex = pool_of_its_own(2);
     exec_stream_t *s =
         stream_of(ex, &src, null_or_failure, &(exec_stream_opts){.window = 100, .free_result = must_not_free});
-    check(next_item(s, &src, &item));
-    wait_until(atomic_load(&ledger.nruns) == (int)src.taken);
-    at_least(src.taken, 2);
+    for (int handed = 0; atomic_load(&ledger.nruns) < handed + 2; handed++) /* one of either kind is left */
+        check(next_item(s, &src, &item));
     exec_stream_close(s);
     executor_destroy(ex);
 }

@@ -109,6 +109,42 @@ TEST(stream_slow, what_was_taken_before_the_run_of_a_slow_item_does_not_wait_for
         }
 }
 
+/* ---- the whole window ---- */
+
+enum { WINDOW = 20, SLOW_ONES = 18 };
+
+/* So slow at first that the stream has time to see how quick the items are, and wants to have them travel in runs. */
+static int next_slow_at_first(void *source, void **arg) {
+    const struct source *src = source;
+    if (src->taken < SLOW_ONES)
+        nap(EXEC_MS(1));
+    return source_next(source, arg);
+}
+
+static atomic_int others;
+
+static void *first_waits_for_all_others(void *arg) {
+    if ((uintptr_t)arg == 1)
+        wait_until(atomic_load(&others) == WINDOW - 1);
+    else
+        atomic_fetch_add(&others, 1);
+    return plus_one(arg);
+}
+
+TEST(stream_slow, what_is_left_of_the_window_is_used_though_it_has_no_room_for_a_run) {
+    for (unsigned workers = 2; workers <= 4; workers++) {
+        struct source src = {.n = 100, .window = WINDOW};
+        exec_stream_t *s = NULL;
+        executor_t *ex = pool(workers);
+        atomic_store(&others, 0);
+        ok(exec_stream_open(ex, next_slow_at_first, &src, first_waits_for_all_others,
+                            &(exec_stream_opts){.window = WINDOW}, &s));
+        eq_err(take_all(s, &src), 0);
+        eq_int(src.handed, 100);
+        executor_destroy(ex);
+    }
+}
+
 /* ---- a source that waits for what it gave ---- */
 
 static int next_after_the_last_ran(void *source, void **arg) {

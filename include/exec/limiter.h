@@ -7,8 +7,9 @@
  * What it lets through comes in the order in which it asked.
  *
  * A task that waits for one that its limiter holds back keeps its worker meanwhile. When every worker is kept like
- * that, and what the limiter has let through needs one of them, all wait for ever, and nobody is told: so tasks that
- * wait for each other should not share a limiter, or should have workers to spare.
+ * that, and what the limiter has let through needs one of them, a thread is started for that; but a wait that has a
+ * deadline waits for that instead. Who waits for one that only waits for the caller to end, since that runs under the
+ * same limiter, gets EDEADLK.
  */
 #ifndef EXEC_LIMITER_H
 #define EXEC_LIMITER_H

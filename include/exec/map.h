@@ -28,11 +28,14 @@ typedef struct exec_map_opts {
     size_t max_running; /* at most so many threads take part, the caller included. 0: as many as there are workers */
     size_t chunk;       /* how many items a thread claims at once; executor_for() calls its body for ranges of that
                             size. 0: chosen by how long items take */
+    size_t *failed;     /* set to how many items have an error so far, failed or skipped: before each call of .progress,
+                            and before the call returns; left alone as .errors is. NULL: not wanted */
 
     /* Called with the number of items that have finished, failed or been skipped, and n: never concurrently, on any of
-     * the threads that take part, at most 20 times a second, and never with a smaller number than before; and a last
-     * time, with done == total, by the calling thread before it returns, also for n == 0, unless the call returns an
-     * error without having run or skipped anything. It holds up the map. NULL: nothing. */
+     * the threads that take part, at most 20 times a second, and never with a smaller number than before; a first time
+     * with done == 0, before the first item runs; and a last time, with done == total, by the calling thread before it
+     * returns, also for n == 0, unless the call returns an error without having run or skipped anything. It holds up
+     * the map. exec_progress_bar() is one (exec/progress.h). NULL: nothing. */
     void (*progress)(size_t done, size_t total, void *ctx);
     void *progress_ctx;
 } exec_map_opts;

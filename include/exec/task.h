@@ -47,6 +47,21 @@ typedef void *exec_fn(void *arg);
 struct future;
 struct exec_limiter;
 
+/* What becomes of a run that has taken its .timeout. */
+enum exec_on_timeout {
+    /* The task is asked to stop, and ends when its function returns. */
+    EXEC_ASK,
+    /* The task does not wait for that, but is asked to stop and ends at once, FAILED with ETIMEDOUT, also in its group,
+     * and a fresh thread takes the place of the one that is stuck, so that the executor keeps its size. That one goes
+     * on, asked to stop, until its function returns, which nobody waits for, not even exec_group_close() and
+     * executor_destroy(); a result goes to .free_result then. So ONLY A FUNCTION THAT OWNS ITS ARGUMENT, AND ALL ELSE
+     * IT USES, MAY BE ABANDONED. The run is the task's last, whatever .retry, .every and .cron say. Where
+     * executor_opts.max_abandoned of them are on the loose, or the system has no room for another thread, it is as
+     * EXEC_ASK. So that its thread can be given up, no other task runs beneath it: a task or thread that waits for it
+     * never runs it itself, but starts a thread for it when no worker is free. */
+    EXEC_ABANDON
+};
+
 /* What differs from one task to the next. Zero is the default throughout. */
 typedef struct exec_task_opts {
     exec_time room_wait;         /* how long submit may wait for room in a full queue of an executor that blocks: a
@@ -92,6 +107,8 @@ typedef struct exec_task_opts {
     bool keep_going;             /* a run that fails, after all of its .retry, does not end the schedule */
     struct exec_limiter *limiter; /* which each run of the task has to be let through by (exec/limiter.h); until then it
                                      holds no worker and no room in the queue. NULL: none */
+
+    enum exec_on_timeout on_timeout; /* what becomes of a run that has taken its .timeout: see above */
 } exec_task_opts;
 
 /* Ends the task as failed: `return exec_fail(EIO);`. What it returns must be returned by the task's function unchanged;
