@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { MAX_SIDES = 16, MAX_RUNS = 10000, DEFAULT_RUNS = 5 };
 
@@ -45,6 +46,13 @@ double bench_ns_per(exec_time start, double count) {
     return (double)(exec_now() - start) / count;
 }
 
+exec_time bench_cpu_time(void) {
+    struct rusage usage;
+    bench_check("getrusage", getrusage(RUSAGE_SELF, &usage) != 0 ? errno : 0);
+    return EXEC_SEC(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           EXEC_US(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
 void bench_threads(size_t n, size_t at_once, exec_fn *fn, void *arg) {
     pthread_t *threads = bench_alloc(at_once, sizeof *threads);
     while (n > 0) {
@@ -78,9 +86,9 @@ size_t bench_argument(int argc, char *argv[], int index, size_t otherwise, size_
     return number;
 }
 
-static size_t count_runs(void) {
+size_t bench_runs(size_t otherwise) {
     const char *text = getenv("BENCH_RUNS");
-    size_t runs = text == NULL ? DEFAULT_RUNS : parse(text, MAX_RUNS);
+    size_t runs = text == NULL ? otherwise : parse(text, MAX_RUNS);
     if (runs == 0)
         fail("BENCH_RUNS", "not a number from 1 to 10000");
     return runs;
@@ -91,8 +99,11 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* The quantile q of n sorted figures, between two neighbours where it falls there. */
-static double quantile(const double *sorted, size_t n, double q) {
+void bench_sort(double *figures, size_t n) {
+    qsort(figures, n, sizeof *figures, by_value);
+}
+
+double bench_quantile(const double *sorted, size_t n, double q) {
     double position = q * (double)(n - 1);
     size_t below = (size_t)position;
     if (below + 1 >= n)
@@ -100,32 +111,31 @@ static double quantile(const double *sorted, size_t n, double q) {
     return sorted[below] + (position - (double)below) * (sorted[below + 1] - sorted[below]);
 }
 
-/* Three significant digits, never as a power of ten. */
-static void print_figure(double value) {
+void bench_print(int width, double value) {
     double size = value < 0 ? -value : value;
-    printf("%.*f", size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3, value);
+    printf("%*.*f", width, size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3, value);
 }
 
 static void print_side(const char *name, double *figures, size_t runs, double reference) {
-    qsort(figures, runs, sizeof *figures, by_value);
-    double median = quantile(figures, runs, 0.5);
+    bench_sort(figures, runs);
+    double median = bench_quantile(figures, runs, 0.5);
     printf("  %s ", name);
-    print_figure(median);
+    bench_print(0, median);
     printf(" [");
-    print_figure(quantile(figures, runs, 0.25));
+    bench_print(0, bench_quantile(figures, runs, 0.25));
     printf(" ");
-    print_figure(quantile(figures, runs, 0.75));
+    bench_print(0, bench_quantile(figures, runs, 0.75));
     printf("]");
     if (reference > 0) {
         printf(" ");
-        print_figure(median / reference);
+        bench_print(0, median / reference);
         printf("x");
     }
 }
 
 void bench_case(const char *name, const char *unit, const struct bench_side sides[]) {
     double *figures[MAX_SIDES];
-    size_t nsides = 0, runs = count_runs();
+    size_t nsides = 0, runs = bench_runs(DEFAULT_RUNS);
     for (; sides[nsides].name != NULL; nsides++) {
         if (nsides == MAX_SIDES)
             fail(name, "too many sides");
@@ -142,7 +152,7 @@ void bench_case(const char *name, const char *unit, const struct bench_side side
     for (size_t side = 0; side < nsides; side++) {
         print_side(sides[side].name, figures[side], runs, reference);
         if (side == 0)
-            reference = quantile(figures[0], runs, 0.5);
+            reference = bench_quantile(figures[0], runs, 0.5);
         free(figures[side]);
     }
     printf("\n");

@@ -10,6 +10,7 @@
 #define BENCH_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include <exec.h>
 
@@ -36,8 +37,32 @@ executor_t *bench_executor(unsigned workers, size_t capacity);
 /* Nanoseconds since `start` for each of `count`. */
 double bench_ns_per(exec_time start, double count);
 
+/* The processor time that all threads of this process have used, together. */
+exec_time bench_cpu_time(void);
+
+/* The work of an item: so many rounds of xorshift. */
+static inline uintptr_t bench_xorshift(uintptr_t x, unsigned rounds) {
+    uint64_t y = x;
+    for (unsigned i = 0; i < rounds; i++) {
+        y ^= y << 13;
+        y ^= y >> 7;
+        y ^= y << 17;
+    }
+    return (uintptr_t)y;
+}
+
 /* Starts a thread for each of n calls of fn(arg), `at_once` of them before joining those. */
 void bench_threads(size_t n, size_t at_once, exec_fn *fn, void *arg);
+
+/* The environment variable BENCH_RUNS, or otherwise. Exits when it is wrong. */
+size_t bench_runs(size_t otherwise);
+
+/* Sorts n figures; and of those the quantile q, between two neighbours where it falls there. */
+void bench_sort(double *figures, size_t n);
+double bench_quantile(const double *sorted, size_t n, double q);
+
+/* Prints a figure, at least so wide, with three significant digits, never as a power of ten. */
+void bench_print(int width, double value);
 
 /* A number of the command line, from 1 to `most`; `otherwise` when argv is shorter than that. Exits with the usage when
  * it is no such number. */

@@ -6,11 +6,11 @@
  * it; so the others' multiples say what the group costs. "submit, next" takes every member, its result too;
  * "submit, wait" only waits for all; "next meanwhile" takes what has finished after every hundredth submit.
  *
- * Where the difference goes (perf, two processors, 144 ns of processor time a task against 82): one atomic step more
- * for each of entering, the slot, leaving it, queueing as finished, counting out, and handing out, at 6 to 9 ns each,
- * and the way past the fast paths of tasks without options. Tried, and no gain: both counts of the finishers on one
- * cache line; slots that are emptied by a plain store, and looked at under the lock of handing out; fetching the lines
- * that a member will write when it finishes before it runs.
+ * The difference is, in the main, one atomic step more for each of entering, the slot, leaving it, counting out and
+ * handing out, at 6 to 9 ns each, and the way past the fast paths of tasks without options. To count out and to take
+ * a place among the finished is one step now; two were little slower. Tried, and no gain: slots that are emptied by a
+ * plain store, and looked at under the lock of handing out; fetching the lines that a member will write when it
+ * finishes before it runs.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -2,23 +2,13 @@
  *
  * The pool has worked before, and then had 50 ms to come to rest.
  */
-#include <errno.h>
-#include <sys/resource.h>
-
 #include "bench.h"
-
-static exec_time cpu_time(void) {
-    struct rusage usage;
-    bench_check("getrusage", getrusage(RUSAGE_SELF, &usage) != 0 ? errno : 0);
-    return EXEC_SEC(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           EXEC_US(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-}
 
 /* Microseconds of CPU time. */
 static double idle_for_a_second(void) {
-    exec_time start = cpu_time();
+    exec_time start = bench_cpu_time();
     exec_sleep(EXEC_SEC(1));
-    return (double)(cpu_time() - start) / 1e3;
+    return (double)(bench_cpu_time() - start) / 1e3;
 }
 
 static void *short_task(void *arg) {

@@ -26,18 +26,8 @@ struct items {
     uintptr_t expected;     /* all results together, by xor */
 };
 
-static inline uintptr_t xorshift(uintptr_t x) {
-    uint64_t y = x;
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        y ^= y << 13;
-        y ^= y >> 7;
-        y ^= y << 17;
-    }
-    return (uintptr_t)y;
-}
-
 static void *item(void *arg) {
-    return (void *)xorshift((uintptr_t)arg);
+    return (void *)bench_xorshift((uintptr_t)arg, ROUNDS);
 }
 
 static exec_fn *volatile call = item; /* volatile: the loop must call, too */

@@ -16,18 +16,8 @@ static executor_t *ex;
 static void **args, **results; /* ITEMS of each */
 static unsigned rounds;        /* of one item; r/o during a case */
 
-static inline uintptr_t xorshift(uintptr_t x) {
-    uint64_t y = x;
-    for (unsigned i = 0; i < rounds; i++) {
-        y ^= y << 13;
-        y ^= y >> 7;
-        y ^= y << 17;
-    }
-    return (uintptr_t)y;
-}
-
 static void *item(void *arg) {
-    return (void *)xorshift((uintptr_t)arg);
+    return (void *)bench_xorshift((uintptr_t)arg, rounds);
 }
 
 static exec_fn *volatile call = item; /* volatile: the loop must call, too */
@@ -35,14 +25,14 @@ static exec_fn *volatile call = item; /* volatile: the loop must call, too */
 static void range(size_t begin, size_t end, void *ctx) {
     (void)ctx;
     for (size_t i = begin; i < end; i++)
-        results[i] = (void *)xorshift((uintptr_t)args[i]);
+        results[i] = (void *)bench_xorshift((uintptr_t)args[i], rounds);
 }
 
 /* The figure for n items since `start`. Checks some of the results, and clears them for the next. */
 static double finish(exec_time start, size_t n) {
     double figure = bench_ns_per(start, (double)n);
     for (size_t i = 0; i < n; i += 1 + n / 1000) {
-        bench_expect("result", (uintptr_t)results[i], xorshift((uintptr_t)args[i]));
+        bench_expect("result", (uintptr_t)results[i], bench_xorshift((uintptr_t)args[i], rounds));
         results[i] = NULL;
     }
     return figure;
