@@ -3,34 +3,33 @@
  *     checksums [DIR [WORKERS]] | sha256sum -c
  *     checksums --demo [DIR]
  *
- * Symbolic links below DIR are not followed. The lines come sorted by path. A file that cannot be read is reported on
- * stderr, the others go on, and the exit status is 1. The work is one call of executor_map(); the rest finds files and
+ * Symbolic links below DIR are not followed (file_list.h). The lines come sorted by path. A file that cannot be read is
+ * reported on stderr, the others go on, and the exit status is 1. The work is one call of executor_map(); the rest
  * prints lines. --demo hashes all files in a loop, then through the library, and compares all digests.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <exec.h>
 
 #include "demo.h"
+#include "file_list.h"
 #include "sha256.h"
 
 struct file {
-    char *path;
+    const char *path;
     int error;       /* why there is no digest; 0: there is one */
     char digest[65]; /* hexadecimal */
 };
 
 struct files {
     struct file *file;
-    size_t n, capacity;
+    size_t n;
     bool incomplete; /* something could not be listed */
 };
 
@@ -79,74 +78,6 @@ static int run_libexec(struct files *files, unsigned workers) {
     }
     free(args);
     return error;
-}
-
-static void skip(struct files *files, const char *path, int error) {
-    demo_error("checksums", path, error);
-    files->incomplete = true;
-}
-
-/* Appends a file; the path is now the list's. */
-static int add_file(struct files *files, char *path) {
-    if (files->n == files->capacity) {
-        size_t capacity = files->capacity * 2 + 64;
-        struct file *file = realloc(files->file, capacity * sizeof *file);
-        if (file == NULL)
-            return ENOMEM;
-        files->file = file;
-        files->capacity = capacity;
-    }
-    files->file[files->n++] = (struct file){.path = path};
-    return 0;
-}
-
-static void list_directory(struct files *files, const char *path);
-
-static void list_entry(struct files *files, const char *directory, const char *name) {
-    struct stat status;
-    char *path;
-    size_t length = strlen(directory);
-    const char *slash = length > 0 && directory[length - 1] == '/' ? "" : "/";
-
-    if (asprintf(&path, "%s%s%s", directory, slash, name) < 0) {
-        skip(files, name, ENOMEM);
-        return;
-    }
-    if (lstat(path, &status) != 0)
-        skip(files, path, errno);
-    else if (S_ISDIR(status.st_mode))
-        list_directory(files, path);
-    else if (S_ISREG(status.st_mode) && add_file(files, path) == 0)
-        return;
-    else if (S_ISREG(status.st_mode))
-        skip(files, path, ENOMEM);
-    free(path);
-}
-
-static void list_directory(struct files *files, const char *path) {
-    DIR *directory = opendir(path);
-    if (directory == NULL) {
-        skip(files, path, errno);
-        return;
-    }
-    struct dirent *entry;
-    while (errno = 0, (entry = readdir(directory)) != NULL) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            list_entry(files, path, entry->d_name);
-    }
-    if (errno != 0)
-        skip(files, path, errno);
-    closedir(directory);
-}
-
-static int by_path(const void *a, const void *b) {
-    return strcmp(((const struct file *)a)->path, ((const struct file *)b)->path);
-}
-
-static void free_files(struct files *files) {
-    for (size_t i = 0; i < files->n; i++)
-        free(files->file[i].path);
-    free(files->file);
 }
 
 /* Prints a line as sha256sum does: a name with a backslash or a line end in it is escaped, and the line says so. */
@@ -223,6 +154,21 @@ static int demo(struct files *files) {
     return different > 0 || report_errors(files) > 0 || files->incomplete;
 }
 
+static int run_below(const char *directory, bool is_demo, unsigned workers) {
+    struct file_list list = file_list_below(directory, "checksums");
+    struct files files = {.file = calloc(list.n + 1, sizeof *files.file), .n = list.n, .incomplete = list.incomplete};
+    int status;
+    for (size_t i = 0; i < list.n && files.file != NULL; i++)
+        files.file[i].path = list.path[i];
+    if (files.file == NULL)
+        status = demo_error("checksums", "files", ENOMEM);
+    else
+        status = is_demo ? demo(&files) : print_checksums(&files, workers);
+    free(files.file);
+    file_list_free(&list);
+    return status;
+}
+
 static int usage(void) {
     fputs("usage: checksums [DIR [WORKERS]]\n"
           "       checksums --demo [DIR]\n"
@@ -232,7 +178,6 @@ static int usage(void) {
 }
 
 int main(int argc, char *argv[]) {
-    struct files files = {0};
     unsigned long workers = 0;
     bool is_demo = argc > 1 && strcmp(argv[1], "--demo") == 0;
     int directory = is_demo ? 2 : 1;
@@ -242,10 +187,6 @@ int main(int argc, char *argv[]) {
     if (!is_demo && argc == 3 && demo_number(argv[2], 1, 32767, &workers) != 0)
         return usage();
 
-    list_directory(&files, argc > directory ? argv[directory] : "/usr/include");
-    if (files.n > 0)
-        qsort(files.file, files.n, sizeof files.file[0], by_path);
-    int status = is_demo ? demo(&files) : print_checksums(&files, (unsigned)workers);
-    free_files(&files);
-    return demo_finish("checksums", status);
+    const char *below = argc > directory ? argv[directory] : "/usr/include";
+    return demo_finish("checksums", run_below(below, is_demo, (unsigned)workers));
 }

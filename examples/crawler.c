@@ -174,7 +174,7 @@ static int run(struct crawl *crawl, unsigned long pages, unsigned most) {
     crawl->pages = calloc(pages, sizeof crawl->pages[0]);
     if (crawl->pages == NULL)
         return ENOMEM;
-    int error = page_server_start(&crawl->server, pages, most);
+    int error = page_server_start(&crawl->server, pages, most, NULL);
     if (error != 0)
         goto free_pages;
     error = executor_create(&(executor_opts){.workers = WORKERS}, &ex);

@@ -40,6 +40,17 @@ static inline int demo_finish(const char *program, int status) {
     return status;
 }
 
+/* For mkdtemp() and mkstemp(): NAME.XXXXXX in the directory that the environment names for such things. 0; or
+ * ENAMETOOLONG, and the path is empty. */
+static inline int demo_temporary(const char *name, char *path, size_t size) {
+    const char *parent = getenv("TMPDIR");
+    int length = snprintf(path, size, "%s/%s.XXXXXX", parent != NULL && parent[0] != '\0' ? parent : "/tmp", name);
+    if (length >= 0 && (size_t)length < size)
+        return 0;
+    path[0] = '\0';
+    return ENAMETOOLONG;
+}
+
 /* Reads a whole decimal number from `low` to `high`. 0, or EINVAL for anything else. */
 static inline int demo_number(const char *text, unsigned long low, unsigned long high, unsigned long *out) {
     if (text[0] == '\0' || strspn(text, "0123456789") != strlen(text))

@@ -166,11 +166,11 @@ static int check_demo(const struct file *file) {
 
 static int run_demo(struct file *file) {
     char directory[4000];
-    const char *parent = getenv("TMPDIR");
-    snprintf(directory, sizeof directory, "%s/gather.XXXXXX", parent != NULL && parent[0] != '\0' ? parent : "/tmp");
-    if (mkdtemp(directory) == NULL)
-        return demo_error("gather", directory, errno);
-    int error = 0, status = 1;
+    int error = demo_temporary("gather", directory, sizeof directory), status = 1;
+    if (error == 0 && mkdtemp(directory) == NULL)
+        error = errno;
+    if (error != 0)
+        return demo_error("gather", "a directory for its files", error);
     for (size_t i = 0; i < DEMO_FILES && error == 0; i++)
         error = make_demo_file(&file[i], directory, i);
     if (error != 0)

@@ -146,9 +146,8 @@ static void write_lines(struct job *job, FILE *out) {
 /* A file that has no name any more. NULL: see errno. */
 static FILE *make_file(struct job *job) {
     char path[4000];
-    const char *parent = getenv("TMPDIR");
-    snprintf(path, sizeof path, "%s/lines.XXXXXX", parent != NULL && parent[0] != '\0' ? parent : "/tmp");
-    int fd = mkstemp(path);
+    errno = demo_temporary("lines", path, sizeof path);
+    int fd = errno == 0 ? mkstemp(path) : -1;
     if (fd < 0)
         return NULL;
     unlink(path);

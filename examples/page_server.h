@@ -1,8 +1,8 @@
-/* page_server.h - a small HTTP server for crawler.c: pages that link to others, served by one thread on the loopback
- * address.
+/* page_server.h - a small HTTP server for crawler.c and fetch.c: pages that link to others, served by one thread on the
+ * loopback address.
  *
  * It serves at most so many requests at once, each in 8 to 16 ms, the longer, the more there are; what is more than
- * that it refuses, with 503.
+ * that it refuses, with 503. Pages may be missing (404), or stuck: asked for one of those, it says nothing.
  */
 #ifndef PAGE_SERVER_H
 #define PAGE_SERVER_H
@@ -21,22 +21,26 @@
 
 enum { PAGE_CLIENTS = 500, PAGE_BYTES = 512 };
 
+enum page_kind { PAGE_GOOD, PAGE_MISSING, PAGE_STUCK };
+typedef enum page_kind page_kind_fn(unsigned long page);
+
 struct page_client {
     int fd;
     unsigned long page;
-    exec_time due; /* when it gets its page; 0: it has not asked yet */
+    exec_time due; /* when it gets its page, EXEC_NEVER for one that is stuck; 0: it has not asked yet */
 };
 
 struct page_server {
     unsigned long pages;
-    unsigned most; /* requests at once */
+    unsigned most;      /* requests at once */
+    page_kind_fn *kind; /* NULL: all are good */
     struct sockaddr_in address;
     int socket;
     pthread_t thread;
     struct page_client clients[PAGE_CLIENTS]; /* its thread's, as is the rest */
     struct pollfd fds[PAGE_CLIENTS + 1];      /* theirs, and that of the socket */
     unsigned n, busy;                         /* clients; of whom so many wait for a page */
-    unsigned long refused;                    /* read when it has ended */
+    unsigned long refused, missing, stuck;    /* requests; read when it has ended */
 };
 
 static inline void page_send(const struct page_client *client, const char *text) {
@@ -60,6 +64,25 @@ static inline void page_answer(struct page_server *server, struct page_client *c
     server->busy--;
 }
 
+/* False: that was all for this client. */
+static inline bool page_admit(struct page_server *server, struct page_client *client) {
+    enum page_kind kind = server->kind != NULL ? server->kind(client->page) : PAGE_GOOD;
+    if (kind == PAGE_STUCK) {
+        server->stuck++;
+        client->due = EXEC_NEVER;
+    } else if (kind == PAGE_MISSING) {
+        server->missing++;
+        page_send(client, "HTTP/1.0 404 Not Found\r\n\r\n");
+    } else if (server->busy == server->most) {
+        server->refused++;
+        page_send(client, "HTTP/1.0 503 Service Unavailable\r\n\r\n");
+    } else {
+        server->busy++;
+        client->due = exec_after(EXEC_MS(8) + EXEC_MS(8) * server->busy / server->most);
+    }
+    return client->due != 0;
+}
+
 /* The request is short enough to come in one piece. False: that was all for this client. */
 static inline bool page_asked(struct page_server *server, struct page_client *client) {
     char text[PAGE_BYTES];
@@ -67,14 +90,7 @@ static inline bool page_asked(struct page_server *server, struct page_client *cl
     text[length > 0 ? length : 0] = '\0';
     if (length <= 0 || sscanf(text, "GET /%lu ", &client->page) != 1 || client->page >= server->pages)
         return false;
-    if (server->busy == server->most) {
-        server->refused++;
-        page_send(client, "HTTP/1.0 503 Service Unavailable\r\n\r\n");
-        return false;
-    }
-    server->busy++;
-    client->due = exec_after(EXEC_MS(8) + EXEC_MS(8) * server->busy / server->most);
-    return true;
+    return page_admit(server, client);
 }
 
 static inline void page_serve_clients(struct page_server *server) {
@@ -126,11 +142,12 @@ static inline void *page_serve(void *arg) {
     return NULL;
 }
 
-/* 0 or an error. */
-static inline int page_server_start(struct page_server *server, unsigned long pages, unsigned most) {
+/* NULL kind: all pages are good. 0 or an error. */
+static inline int page_server_start(struct page_server *server, unsigned long pages, unsigned most,
+                                    page_kind_fn *kind) {
     socklen_t size = sizeof server->address;
     struct sockaddr *address = (struct sockaddr *)&server->address;
-    *server = (struct page_server){.pages = pages, .most = most};
+    *server = (struct page_server){.pages = pages, .most = most, .kind = kind};
     server->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     server->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (server->socket < 0)

@@ -183,13 +183,9 @@ static int make_files(struct hunt *hunt) {
 
 /* Makes the directory and all files, and hides the treasure. Whatever it returns, hunt_end() tidies up. */
 static int hunt_begin(struct hunt *hunt) {
-    const char *parent = getenv("TMPDIR");
-    parent = parent != NULL && parent[0] != '\0' ? parent : "/tmp";
-    int length = snprintf(hunt->directory, sizeof hunt->directory, "%s/treasure.XXXXXX", parent);
-    if (length >= (int)sizeof hunt->directory) {
-        hunt->directory[0] = '\0';
-        return ENAMETOOLONG;
-    }
+    int error = demo_temporary("treasure", hunt->directory, sizeof hunt->directory);
+    if (error != 0)
+        return error;
     if (mkdtemp(hunt->directory) == NULL) {
         hunt->directory[0] = '\0';
         return errno;

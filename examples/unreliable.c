@@ -2,16 +2,17 @@
  *
  *     unreliable [--demo]
  *
- * Some tasks are fine; one would take 1,000 s, has a .timeout and obeys it; one fails as expected, which its .retry
- * knows not to be worth another attempt; one fails twice and succeeds at its third attempt; one never succeeds; and one
- * fails unexpectedly, by leaving its thread. They run on two workers, as members of a group, from which they are taken
- * as they end. Afterwards both workers must be there for more. The program checks how each one ended; with --demo it
- * does the same.
+ * Some tasks are fine; one would take 1,000 s, has a .timeout and obeys it; one would take as long, hears nothing, and
+ * is given up; one fails as expected, which its .retry knows not to be worth another attempt; one fails twice and
+ * succeeds at its third attempt; one never succeeds; and one fails unexpectedly, by leaving its thread. They run on two
+ * workers, as members of a group, from which they are taken as they end. Afterwards both workers must be there for
+ * more. The program checks how each one ended; with --demo it does the same.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <exec.h>
 
@@ -32,6 +33,14 @@ static void *succeed(void *arg) {
 static void *get_stuck(void *arg) {
     int error = exec_sleep(EXEC_SEC(1000));
     return error != 0 ? exec_fail(error) : arg;
+}
+
+/* As if in a call that has hung. Its argument is there for as long as the program is, so that it may be given up. */
+static void *hear_nothing(void *arg) {
+    struct timespec left = {.tv_sec = 1000};
+    while (nanosleep(&left, &left) != 0)
+        continue;
+    return arg;
 }
 
 static void *find_nothing(void *arg) {
@@ -60,9 +69,9 @@ static bool is_worth_it(int error, unsigned attempt, void *ctx) {
 }
 
 static const struct job jobs[] = {
-    {"first good one", succeed, 0},       {"stuck one", get_stuck, ETIMEDOUT}, {"missing one", find_nothing, ENOENT},
-    {"second good one", succeed, 0},      {"shaky one", recover, 0},           {"broken one", never_recover, EIO},
-    {"one that left", leave, EOWNERDEAD}, {"third good one", succeed, 0},
+    {"first good one", succeed, 0},        {"stuck one", get_stuck, ETIMEDOUT},  {"deaf one", hear_nothing, ETIMEDOUT},
+    {"missing one", find_nothing, ENOENT}, {"second good one", succeed, 0},      {"shaky one", recover, 0},
+    {"broken one", never_recover, EIO},    {"one that left", leave, EOWNERDEAD}, {"third good one", succeed, 0},
 };
 enum { JOBS = sizeof jobs / sizeof jobs[0] };
 
@@ -71,6 +80,7 @@ static int submit_all(exec_group_t *group) {
     for (size_t i = 0; i < JOBS && error == 0; i++) {
         const exec_task_opts opts = {.name = jobs[i].name,
                                      .timeout = EXEC_MS(300),
+                                     .on_timeout = EXEC_ABANDON,
                                      .retry = {.attempts = 4, .delay = EXEC_MS(10), .when = is_worth_it}};
         error = exec_group_submit(group, jobs[i].fn, (void *)(uintptr_t)&jobs[i], &opts, NULL);
     }
