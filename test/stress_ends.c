@@ -116,6 +116,7 @@ static void round_with_a_descriptor(executor_t *ex, struct stress_rng *rng) {
     while ((error = exec_group_next(r.g, EXEC_NOW, &f)) == ETIMEDOUT)
         ;
     CHECK_ERROR(error, 0);
+    future_unref(f);
     if (opener != NULL)
         CHECK_ERROR(future_wait(opener, EXEC_NEVER), 0);
     future_unref(opener);
