@@ -40,7 +40,7 @@ fi | tar -c --null -T - | tar -x -C "$tree"
 
 began=$(date +%s)
 (cd "$tree" && DEB_BUILD_OPTIONS="parallel=$jobs ${DEB_BUILD_OPTIONS-}" dpkg-buildpackage --no-sign) >$work/log 2>&1 ||
-    tail -n 100 $work/log | fail "dpkg-buildpackage"
+    test/what-failed.sh $work/log | fail "dpkg-buildpackage"
 found=$(dpkg-parsechangelog -l "$tree/debian/changelog" -S Version)
 [ "$found" = "$version" ] || echo "$found in debian/changelog, $version in the Makefile" | fail "its version"
 ok "dpkg-buildpackage: $(grep -E '^[0-9]+ passed, 0 failed$' $work/log || echo not tested), $(($(date +%s) - began)) s"
