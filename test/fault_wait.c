@@ -23,14 +23,30 @@ static void wait_for_promises(void) {
         future_unref(fs[i]);
 }
 
-/* A task that waits for its child, which it runs itself, and a thread outside that waits for the task. */
+/* A task that waits for its child, which another worker runs, until the task has come to where it may fail. */
+struct child {
+    _Atomic bool begun, let_go;
+};
+
+static void *run_until_waited_for(void *arg) {
+    struct child *c = arg;
+    atomic_store(&c->begun, true);
+    while (!atomic_load(&c->let_go) && atomic_load(&fault.calls) == 0)
+        sched_yield();
+    return NULL;
+}
+
 static void *wait_for_child(void *arg) {
+    struct child c = {.let_go = fault.plan.interrupts}; /* which counts no such calls */
     future_t *f;
-    CHECK_ERROR(executor_submit(ex, run, NULL, NULL, &f), 0);
+    CHECK_ERROR(executor_submit(ex, run_until_waited_for, &c, NULL, &f), 0);
+    while (!atomic_load(&c.begun))
+        sched_yield();
     fault_arm();
     int error = future_get(f, NULL);
     fault_disarm();
     CHECK_FAULT_OR_DONE(error);
+    atomic_store(&c.let_go, true);
     CHECK_ERROR(future_get(f, NULL), 0);
     future_unref(f);
     return arg;
