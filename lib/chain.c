@@ -16,7 +16,9 @@
  *   takes no longer than its length.
  * - a task that has not started, of another executor, and the thread is stuck: it cannot be woken before that one's
  *   workers, who all wait, stuck in the same way. The task is run here as well, in the place of one of those, since
- *   otherwise two executors whose tasks wait for each other's could hang. If it must have its own threads: EDEADLK.
+ *   otherwise two executors whose tasks wait for each other's could hang. If it must have its own threads, those of
+ *   them who wait for it, too, are roused to look again, and run it; they fell asleep before it was there. If there is
+ *   none: EDEADLK.
  *
  * Stuck are, of all nodes without a deadline, those that remain when one after the other is taken away that can still
  * end: because enough of its futures have finished, or run on a thread that is not stuck, or have not started and have
@@ -156,20 +158,23 @@ static bool needs_all_locked(const struct exec__node *node) {
 /* --- exploring --- */
 
 enum follow { NEEDS_ALL, AWAITS, AWAITS_AND_SEATS };
-enum take { NOTHING, OURS, ANYONES }; /* startable: of an executor that we work for; whose tasks may run anywhere */
+/* What is startable: of an executor that we work for; whose tasks may run anywhere; or no more than a look whether there
+ * is one of an executor that the sleeper where it begins works for. */
+enum take { NOTHING, OURS, ANYONES, SEEN_AS_THEIRS };
 
 struct walk {
     enum follow follow;
     enum take take;
     unsigned exploration;
     struct exec__node *todo, *done; /* found; and looked at, the last one first */
-    const struct exec__node *at;
+    const struct exec__node *from, *at;
     const struct exec__node *leads_back; /* a node that waits for something beneath us */
     future_t *taken;                     /* the first that was to be taken, with a reference */
     bool patient;                        /* what an idle worker may run is left to it */
     bool left;                           /* there was such a task */
     bool held;                           /* there was a held task, or one that may be held again */
     bool startable;                      /* there was one that could be taken by anyone */
+    bool theirs;                         /* and one for whose executor the sleeper works */
     bool unsure;                         /* whoever it hangs on may just have come or gone */
 };
 
@@ -221,7 +226,9 @@ static void look_at(future_t *f, void *ctx) {
         w->leads_back = w->at;
     if (startable(f)) {
         w->startable = w->startable || is_anyones(f);
-        if (w->taken == NULL && is_wanted(w, f))
+        if (w->take == SEEN_AS_THEIRS)
+            w->theirs = w->theirs || seats_held(as_sleeper(w->from), f->pool) > 0;
+        else if (w->taken == NULL && is_wanted(w, f))
             w->taken = future_ref(f);
         if (w->follow == AWAITS_AND_SEATS)
             find_seated(w, f->pool);
@@ -237,7 +244,8 @@ static void look_at(future_t *f, void *ctx) {
 static struct walk explore_locked(struct exec__node *from, enum follow follow, enum take take) {
     static unsigned exploration; /* monitor */
     exploration++;
-    struct walk w = {.follow = follow, .take = take, .exploration = exploration};
+    struct walk w = {.follow = follow, .take = take, .exploration = exploration, .from = from};
+    bool limiters = take == NOTHING || take == ANYONES; /* what they let through is a stranger */
     w.patient = !from->is_hold && !as_sleeper(from)->endless;
     from->exploration = w.exploration;
     from->parent = NULL;
@@ -250,7 +258,7 @@ static struct walk explore_locked(struct exec__node *from, enum follow follow, e
         node->next = w.done;
         w.done = node;
         w.at = node;
-        if (!visit_edges_locked(node, take != OURS, look_at, &w))
+        if (!visit_edges_locked(node, limiters, look_at, &w))
             w.unsure = true;
     }
     return w;
@@ -380,6 +388,17 @@ static int take_way_out_locked(struct exec__sleeper *self, const struct way_out 
     return out->hold != NULL ? EDEADLK : 0;
 }
 
+/* Those who work for the executor of a task that they wait for, which was not there when they looked, look again. */
+static bool rouse_who_may_run_locked(void) {
+    bool roused = false;
+    for (struct exec__sleeper *s = exec__sleepers; s != NULL; s = s->next)
+        if (waits_endlessly(s) && explore_locked(&s->node, AWAITS, SEEN_AS_THEIRS).theirs) {
+            exec__sleeper_rouse_locked(s, EXEC__LOOK_AGAIN);
+            roused = true;
+        }
+    return roused;
+}
+
 int exec__chain_check_locked(struct exec__sleeper *self, struct exec__starving *starving) {
     int error = check_rings_locked(self, &starving->f);
     if (error != 0)
@@ -401,8 +420,8 @@ int exec__chain_check_locked(struct exec__sleeper *self, struct exec__starving *
         }
         const struct way_out out = find_way_out_locked(self, &all);
         w = explore_locked(&self->node, AWAITS_AND_SEATS, ANYONES);
-        if (w.taken == NULL && all.startable) {
-            self->impatient = true; /* somebody has just started it */
+        if (w.taken == NULL && (all.startable || rouse_who_may_run_locked())) {
+            self->impatient = true; /* somebody has just started it, or is going to */
             return 0;
         }
         if (w.taken == NULL)

@@ -262,3 +262,69 @@ TEST(deadlock, a_ring_with_a_deadline_in_it_ends) {
         executor_destroy(here.ex);
     }
 }
+
+/* ---- a task that only its executor's own workers may run, who sleep ---- */
+
+struct household {
+    executor_t *own, *other; /* one worker each; own: with a hook, so that nobody else runs its tasks */
+    atomic_int tid, ran_on;  /* the own worker's number, and where the grandchild has run */
+    int (*wait)(future_t *, exec_group_t *);
+};
+
+static int start_nothing(void *unused, unsigned worker) {
+    (void)unused, (void)worker;
+    return 0;
+}
+
+static void *note_thread(void *arg) {
+    struct household *house = arg;
+    atomic_store(&house->ran_on, gettid());
+    return NULL;
+}
+
+static void *await_a_task_of_the_sleeper(void *arg) {
+    struct household *house = arg;
+    wait_until_asleep(&house->tid);
+    future_t *f = submit(house->own, note_thread, house);
+    eq_ptr(take(f), NULL);
+    return NULL;
+}
+
+static void *await_a_guest(void *arg) {
+    struct household *house = arg;
+    exec_group_t *g;
+    future_t *f;
+    ok(exec_group_open(house->other, NULL, &g));
+    ok(exec_group_submit(g, await_a_task_of_the_sleeper, house, NULL, &f));
+    wait_until(future_state(f) == FUTURE_RUNNING);
+    atomic_store(&house->tid, gettid());
+    ok(house->wait(f, g));
+    ok(outcome(f));
+    ok(exec_group_close(g));
+    return NULL;
+}
+
+static int by_future(future_t *f, exec_group_t *g) {
+    (void)g;
+    return future_wait(f, EXEC_NEVER);
+}
+
+static int by_group(future_t *f, exec_group_t *g) {
+    (void)f;
+    return exec_group_wait(g, EXEC_NEVER);
+}
+
+TEST(deadlock, a_task_for_a_worker_that_waits_for_who_waits_for_it_is_none) {
+    struct household house = {.other = pool(1)};
+    ok(executor_create(&(executor_opts){.workers = 1, .on_start = start_nothing}, &house.own));
+    for (int i = 0; i < 6; i++) {
+        house.wait = i % 2 ? by_future : by_group;
+        atomic_store(&house.tid, 0);
+        future_t *f = submit(house.own, await_a_guest, &house);
+        await_elsewhere(f);
+        ok(outcome(f));
+        eq_int(atomic_load(&house.ran_on), atomic_load(&house.tid));
+    }
+    executor_destroy(house.own);
+    executor_destroy(house.other);
+}
