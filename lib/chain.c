@@ -158,8 +158,8 @@ static bool needs_all_locked(const struct exec__node *node) {
 /* --- exploring --- */
 
 enum follow { NEEDS_ALL, AWAITS, AWAITS_AND_SEATS };
-/* What is startable: of an executor that we work for; whose tasks may run anywhere; or no more than a look whether there
- * is one of an executor that the sleeper where it begins works for. */
+/* What is startable: of an executor that we work for; whose tasks may run anywhere; or no more than a look whether
+ * there is one of an executor that the sleeper where it begins works for. */
 enum take { NOTHING, OURS, ANYONES, SEEN_AS_THEIRS };
 
 struct walk {
