@@ -65,7 +65,7 @@ int exec__task_begin(struct exec__pool *p, future_t *f, exec__admit_fn *put, exe
  * accepted. The references go. */
 bool exec__task_withdraw(struct exec__pool *p, future_t *f, unsigned references);
 
-/* EINVAL, when a task cannot be submitted like that. */
+/* EINVAL, when a task cannot be submitted like that; EOWNERDEAD. opts may be NULL only if fn is. */
 int exec__task_check(exec_fn *fn, const exec_task_opts *opts);
 
 /* It was refused: counts that, if there was no room. */

@@ -494,28 +494,33 @@ static int check(const exec_stream_t *s) {
     return s->generation == exec__generation_now() ? 0 : EOWNERDEAD;
 }
 
+/* By one that the consumer runs, or a helper: that is a member of the group. */
+static bool called_by_item(const exec_stream_t *s) {
+    return (exec__self.frame != NULL && exec__called_by_member(s->group)) || s->runs;
+}
+
 /* There is nothing left to hand out: goes on to the next block. False: the end, and why. */
 static bool begin_block(exec_stream_t *s, exec_item *out) {
-    int error = check(s);
-    if (error == 0 && s->runs)
-        error = EDEADLK; /* called by an item */
-    if (error == 0 && !s->over) {
+    if (!s->over) {
         s->out = advance(s);
         s->over = s->out == NULL;
     }
-    if (error == 0 && s->over)
-        error = s->error;
-    else if (error == 0)
-        return true;
-    *out = (exec_item){.error = error};
-    return false;
+    if (s->over)
+        *out = (exec_item){.error = s->error};
+    return !s->over;
 }
 
 bool exec_stream_next(exec_stream_t *s, exec_item *out) {
     if (out == NULL)
         return false;
-    bool more = check(s) == 0 && s->out != NULL && s->out->at < s->out->n;
-    if (!more && !begin_block(s, out))
+    int error = check(s);
+    if (error == 0 && called_by_item(s))
+        error = EDEADLK;
+    if (error != 0) {
+        *out = (exec_item){.error = error};
+        return false;
+    }
+    if ((s->out == NULL || s->out->at == s->out->n) && !begin_block(s, out))
         return false;
     struct exec__block *b = s->out;
     size_t i = b->at++;
@@ -607,7 +612,7 @@ static void free_blocks(exec_stream_t *s) {
 
 void exec_stream_close(exec_stream_t *s) {
     int error = check(s);
-    if (error == EINVAL || s->runs || exec__called_by_member(s->group))
+    if (error == EINVAL || called_by_item(s))
         return;
     int saved = errno;
     exec_group_cancel(s->group);

@@ -203,8 +203,6 @@ int exec__admit_waiting(struct exec__pool *p, future_t *f, exec_time deadline) {
 int exec__task_check(exec_fn *fn, const exec_task_opts *opts) {
     if (fn == NULL)
         return EINVAL;
-    if (opts == NULL)
-        return 0;
     if (opts->priority < -EXEC__MOST_URGENT || opts->priority > EXEC__MOST_URGENT)
         return EINVAL;
     if (opts->room_wait < 0 || (opts->nafter > 0 && opts->after == NULL))

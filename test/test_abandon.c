@@ -665,6 +665,20 @@ TEST(abandon, a_thread_of_its_own_whose_hook_fails_fails_the_task) {
     eq_int(atomic_load(&hooks.stops), 1);
 }
 
+static void *get_done_apart(void *ex) {
+    eq_ptr(take(submit_opts(ex, identity, ex, &(exec_task_opts){GIVEN_UP})), ex);
+    return NULL;
+}
+
+TEST(abandon, a_thread_of_its_own_has_the_hooks_called_too) {
+    static struct hooks hooks = {.refuse_from = 100};
+    executor_t *ex = hooked(&hooks);
+    ok(outcome(submit(ex, get_done_apart, ex)));
+    executor_destroy(ex);
+    eq_int(atomic_load(&hooks.starts), 2);
+    eq_int(atomic_load(&hooks.stops), 2);
+}
+
 /* ---- who is left, and the end ---- */
 
 TEST(abandon, stragglers_are_named_and_timed) {

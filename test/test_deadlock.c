@@ -50,8 +50,15 @@ TEST(deadlock, a_task_that_waits_for_itself_gets_edeadlk_with_children_nobody_aw
 }
 
 static void *await_what_awaits(void *outer) {
+    future_t *done = promise(), *open = promise();
+    future_t *three[] = {done, outer, open}, *four[] = {outer, outer, done, open};
     eq_err(future_get(outer, NULL), EDEADLK);
     eq_err(future_wait(outer, EXEC_NEVER), EDEADLK);
+    ok(future_resolve(done, NULL, 0));
+    ok(exec_wait(three, 3, 1, EXEC_NEVER));
+    eq_err(exec_wait(four, 4, 3, EXEC_NEVER), EDEADLK);
+    eq_err(exec_wait(three, 3, 2, exec_after(EXEC_MS(1))), ETIMEDOUT); /* somebody may resolve it */
+    future_unref(done), future_unref(open);
     return NULL;
 }
 

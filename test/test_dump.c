@@ -144,6 +144,25 @@ TEST(dump, it_lists_two_hundred_and_counts_the_rest) {
     executor_destroy(ex);
 }
 
+static void *get_it(void *f) {
+    ok(future_get(f, NULL));
+    return NULL;
+}
+
+TEST(dump, sleepers_count_among_the_two_hundred) {
+    enum { N = 203 };
+    executor_t *ex = pool(N);
+    future_t *f = promise(), *fs[N];
+    for (int i = 0; i < N; i++)
+        fs[i] = submit(ex, get_it, f);
+    comes_to_have(ex, "waits: a task for a promise, which nobody has resolved\nand 3 more wait, or are held\n");
+    ok(future_resolve(f, NULL, 0));
+    for (int i = 0; i < N; i++)
+        ok(outcome(fs[i]));
+    future_unref(f);
+    executor_destroy(ex);
+}
+
 /* ---- what may be given up ---- */
 
 TEST(dump, it_says_what_runs_apart_and_what_was_given_up) {

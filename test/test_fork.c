@@ -212,6 +212,9 @@ static void cannot_finish(void *arg) {
     eq_err(future_cancel(f), EOWNERDEAD);
     eq_err(exec_wait(&f, 1, 1, EXEC_NEVER), EOWNERDEAD);
     eq_err(exec_wait(twice, 2, 1, EXEC_NEVER), EOWNERDEAD);
+    future_t *some[] = {f, promise()};
+    eq_err(exec_wait(some, 2, 1, EXEC_NEVER), EOWNERDEAD);
+    future_unref(some[1]);
     future_unref(future_ref(f));
     future_unref(f);
 }

@@ -47,6 +47,23 @@ TEST(map_stop, a_caller_that_only_waits_for_the_executors_own_threads_does_so_un
     executor_destroy(ex);
 }
 
+/* Nor is there room in the queue for the task that would map in its stead. */
+TEST(map_stop, so_it_does_where_the_queue_is_full_until_then) {
+    struct plug plug = PLUG;
+    void *args[N] = {0};
+    int errors[N];
+    executor_t *ex = pool_of((executor_opts){.workers = 1, .capacity = 1, .on_start = nothing_to_do});
+    future_t *running = plug_in(ex, &plug), *waiting = submit(ex, identity, ex);
+    exec_map_opts opts = {.deadline = exec_after(EXEC_MS(10)), .errors = errors};
+    eq_err(executor_map(ex, must_not_run, args, NULL, N, &opts), ETIMEDOUT);
+    all_are(errors, N, ETIMEDOUT);
+    eq_state(waiting, FUTURE_PENDING);
+    plug_out(&plug);
+    eq_ptr(take(running), &plug);
+    eq_ptr(take(waiting), ex);
+    executor_destroy(ex);
+}
+
 TEST(map_stop, a_deadline_that_does_not_come_changes_nothing) {
     static void *args[N];
     int errors[N];

@@ -77,6 +77,14 @@ TEST(poll, polling_nothing_waits_for_the_deadline) {
     executor_destroy(ex);
 }
 
+TEST(poll, a_time_before_all_times_is_in_the_past) {
+    struct pollfd fd = {.fd = -1};
+    int ready = -1;
+    eq_err(exec_poll(&fd, 1, INT64_MIN, &ready), ETIMEDOUT);
+    eq_err(exec_poll(NULL, 0, -1, &ready), ETIMEDOUT);
+    eq_int(ready, 0);
+}
+
 static void *poll_trouble(void *unused) {
     (void)unused;
     struct pipes p;

@@ -261,6 +261,8 @@ TEST(stats, percentiles_of_known_counts) {
     eq_int(exec_histogram_percentile(NULL, 50), 0);
     h = (exec_histogram){.total = 0};
     eq_int(exec_histogram_percentile(&h, 50), 0);
+    h = (exec_histogram){.total = 10, .most = 7}; /* more than are counted: not one of ours */
+    eq_int(exec_histogram_percentile(&h, 50), 7);
 }
 
 /* ---- errors ---- */

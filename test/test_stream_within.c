@@ -167,6 +167,63 @@ TEST(stream_within, items_that_wait_for_their_consumer_are_a_deadlock_and_not_a_
         }
 }
 
+static exec_stream_t *of_items; /* whose items look at it */
+
+static void *ask_for_the_next(void *number) {
+    exec_item item;
+    check(!exec_stream_next(of_items, &item));
+    eq_err(item.error, EDEADLK);
+    exec_stream_close(of_items);
+    return number;
+}
+
+TEST(stream_within, an_item_that_asks_its_stream_for_the_next_gets_edeadlk) {
+    for (unsigned workers = 1; workers <= 3; workers++)
+        for (int own_threads = 0; own_threads < 2; own_threads++) {
+            struct source src = {.n = 300};
+            executor_t *ex = own_threads ? pool_of_its_own(workers) : pool(workers);
+            of_items = stream_of(ex, &src, ask_for_the_next, &(exec_stream_opts){.window = 8});
+            eq_err(take_all(of_items, &src), 0);
+            eq_int(src.handed, 300);
+            executor_destroy(ex);
+        }
+}
+
+/* ---- left open ---- */
+
+static atomic_int left_results;
+
+static void free_left(void *result) {
+    check(result != NULL);
+    atomic_fetch_sub(&left_results, 1);
+}
+
+static void *give_result(void *number) {
+    atomic_fetch_add(&left_results, 1);
+    return number;
+}
+
+static void *leave_stream_open(void *ex) {
+    static struct source src;
+    exec_item item;
+    src = (struct source){.n = SIZE_MAX};
+    exec_stream_t *s = stream_of(ex, &src, give_result, &(exec_stream_opts){.free_result = free_left});
+    for (int i = 0; i < 100; i++) {
+        check(next_item(s, &src, &item));
+        free_left(item.result);
+    }
+    return ex;
+}
+
+TEST(stream_within, one_that_a_task_leaves_open_is_closed_and_the_task_fails) {
+    for (unsigned workers = 1; workers <= 3; workers++) {
+        executor_t *ex = pool(workers);
+        eq_err(outcome(submit(ex, leave_stream_open, ex)), EBUSY);
+        eq_int(atomic_load(&left_results), 0);
+        executor_destroy(ex);
+    }
+}
+
 /* ---- in threads ---- */
 
 /* Consumes n numbers in order. */
