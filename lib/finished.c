@@ -120,13 +120,16 @@ static future_t *await(_Atomic(future_t *) *at) {
     return f;
 }
 
+/* Who finds the oldest in its place need not look how many have a number, which is written to by others just now. */
 future_t *exec__finished_take(struct exec__finished *q) {
-    if (exec__finished_empty(q))
-        return NULL;
     uint64_t number = atomic_load_explicit(&q->taken, memory_order_relaxed);
     struct exec__segment *s = atomic_load_explicit(&q->first, memory_order_relaxed);
     size_t i = number % PER_SEGMENT;
-    future_t *f = await(&s->at[i]);
+    future_t *f = atomic_load_explicit(&s->at[i], memory_order_acquire);
+    if (f == NULL && exec__finished_empty(q))
+        return NULL;
+    if (f == NULL)
+        f = await(&s->at[i]);
     if (i + AHEAD < PER_SEGMENT)
         __builtin_prefetch(atomic_load_explicit(&s->at[i + AHEAD], memory_order_relaxed), 1);
     atomic_store_explicit(&s->at[i], NULL, memory_order_relaxed);

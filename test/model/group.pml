@@ -128,7 +128,7 @@ bool wants_next, wants_end;
 byte entered = MEMBERS + STUCK, taken, staying, pins;
 byte first;      /* the first success, + 1 */
 bool passed;     /* it is counted, and has no number */
-byte place[ALL]; /* by number: a member + 1 */
+byte place[ALL + 1]; /* by number: a member + 1; the last one stays empty */
 bool decided, taking;
 byte in_slot = (1 << (MEMBERS + STUCK)) - 1; /* bit i: member i, as in the following */
 bool fd, readable;
@@ -526,11 +526,18 @@ inline take() {
 #endif
     :: else ->
 #endif
-        atomic { REACH; l_gone = counted }
+        atomic { REACH; f = place[taken] }
         if
-        :: l_gone != taken ->
-            atomic { place[taken] != 0 -> REACH; f = place[taken] }
-            atomic { REACH; assert(final & (1 << (f - 1))); taken++; hand_out() }
+        :: f != 0
+        :: else ->
+            atomic { REACH; l_gone = counted }
+            if
+            :: l_gone != taken -> atomic { place[taken] != 0 -> REACH; f = place[taken] }
+            :: else
+            fi
+        fi;
+        if
+        :: f != 0 -> atomic { REACH; assert(final & (1 << (f - 1))); taken++; hand_out() }
         :: else
         fi;
 #ifdef FIRST
