@@ -312,7 +312,7 @@ check-instructions: $(OPERATIONS)  ## the instructions of single operations, aga
 	@$(COUNT) $<
 
 check-model:  ## models of the protocols, searched to the end by spin, and that their mutations are caught
-	CC='$(CC)' test/model/check.sh
+	CC='$(CC)' JOBS=$(shell nproc) test/model/check.sh
 
 check-man: $(B)/libexec.a  ## the manual and README.md: lint, against the headers, every program in them
 	test/need.sh mandoc

@@ -3,7 +3,8 @@
 # as they are, and that each of their mutations, in which one check or fence is left out, is caught. Prints a line a
 # run, and "N passed, N failed" at the end. What it makes goes to build/model/.
 #
-#     test/model/check.sh [MODEL...]       all, if none is named; CC, and QUICK (1), from the environment
+#     test/model/check.sh [MODEL...]       all, if none is named; CC, QUICK (1), and JOBS, how many models at a time (1),
+#                                          from the environment
 #
 # A model's head says what to run:
 #
@@ -119,7 +120,18 @@ END
 }
 
 # shellcheck disable=SC2046 # a list of names
-[ $# -gt 0 ] || set -- $(basename -s .pml test/model/*.pml)
+[ $# -gt 0 ] || set -- $(basename -s .pml test/model/*.pml | sort -r) # shutdown.pml first, which takes longest
+
+# Each by a process of its own; their reports become one.
+if [ "${JOBS:-1}" -gt 1 ]; then
+    printf '%s\n' "$@" | xargs -n 1 -P "$JOBS" env JOBS=1 "$PWD/test/model/check.sh" | awk '
+        /^[0-9]+ passed, [0-9]+ failed$/ { passed += $1; failed += $3; next }
+        /^ +model +variant / && heads++ { next }
+        { print; fflush() }
+        END { print passed + 0 " passed, " failed + 0 " failed"; exit !(passed > 0 && failed == 0) }'
+    exit
+fi
+
 printf '%-7s %-9s %-50s %10s %9s %9s  %s\n' '' model variant states depth time result
 for name; do
     wrong=$(check_references "$name")
@@ -127,11 +139,11 @@ for name; do
     result $?
     [ -z "$wrong" ] || echo "$wrong" | sed "s,^,FAILED  $name.pml: ,"
     mkdir -p $made
-    sed -nE "s/^ \* Run$lengths: //p" "test/model/$name.pml" >$made/runs
+    sed -nE "s/^ \* Run$lengths: //p" "test/model/$name.pml" >"$made/$name.runs"
     while read -r expected options; do
         # shellcheck disable=SC2086 # a list of options
         run "$name" "$expected" $options
-    done <$made/runs
+    done <"$made/$name.runs"
 done
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]
