@@ -3,8 +3,8 @@
 # as they are, and that each of their mutations, in which one check or fence is left out, is caught. Prints a line a
 # run, and "N passed, N failed" at the end. What it makes goes to build/model/.
 #
-#     test/model/check.sh [MODEL...]       all, if none is named; CC, QUICK (1), and JOBS, how many models at a time (1),
-#                                          from the environment
+#     test/model/check.sh [MODEL...]       all, if none is named; from the environment CC, QUICK (1), and JOBS, how many
+#                                          models at a time (1)
 #
 # A model's head says what to run:
 #
