@@ -24,8 +24,7 @@ _Static_assert((MOST_BITS - SUB_BITS + 1) * SUB == EXEC_HISTOGRAM_BUCKETS, "the 
 /* --- histograms --- */
 
 /* Times below 2 * SUB have a bucket each; each further power of two has SUB of them. */
-static unsigned bucket_of(exec_time t) {
-    uint64_t v = t < 0 ? 0 : (uint64_t)t;
+static unsigned bucket_of(uint64_t v) {
     if (v >= UINT64_C(1) << MOST_BITS)
         return EXEC_HISTOGRAM_BUCKETS - 1;
     unsigned bits = 63 - (unsigned)__builtin_clzll(v | SUB);
@@ -56,13 +55,6 @@ static void add(_Atomic uint64_t *n, uint64_t by, bool shared) {
         atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
-static void add_time(_Atomic exec_time *sum, exec_time by, bool shared) {
-    if (shared)
-        atomic_fetch_add_explicit(sum, by, memory_order_relaxed);
-    else
-        atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + by, memory_order_relaxed);
-}
-
 static void raise_to(_Atomic exec_time *most, exec_time t) {
     exec_time before = atomic_load_explicit(most, memory_order_relaxed);
     while (t > before &&
@@ -71,10 +63,9 @@ static void raise_to(_Atomic exec_time *most, exec_time t) {
 }
 
 static void note(struct exec__times *times, exec_time t, bool shared) {
-    if (t < 0)
-        t = 0;
-    add(&times->counts[bucket_of(t)], 1, shared);
-    add_time(&times->sum, t, shared);
+    uint64_t v = t < 0 ? 0 : (uint64_t)t;
+    add(&times->counts[bucket_of(v)], 1, shared);
+    add(&times->sum, v, shared);
     raise_to(&times->most, t);
 }
 
@@ -84,7 +75,7 @@ static void add_up(exec_histogram *to, const struct exec__times *from) {
         to->counts[i] += n;
         to->total += n;
     }
-    to->sum += atomic_load_explicit(&from->sum, memory_order_relaxed);
+    to->sum += (exec_time)atomic_load_explicit(&from->sum, memory_order_relaxed);
     exec_time most = atomic_load_explicit(&from->most, memory_order_relaxed);
     if (most > to->most)
         to->most = most;

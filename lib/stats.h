@@ -40,7 +40,8 @@ enum exec__observer { EXEC__MEASURES = 1, EXEC__TRACES = 2 };
 /* A histogram in the making; exec/stats.h. */
 struct exec__times {
     _Atomic uint64_t counts[EXEC_HISTOGRAM_BUCKETS];
-    _Atomic exec_time sum, most;
+    _Atomic uint64_t sum;
+    _Atomic exec_time most;
 };
 
 /* What is measured in a seat, by who holds it; or by all threads without one, which share the last of pool.measures. */
