@@ -192,7 +192,7 @@ static void give_up(exec_group_t *g, bool room) {
 }
 
 /* Makes the member known, and has it accepted; else it has never been there, unless somebody has cancelled or run it by
- * now. A cancel that has passed its slot by is seen here, before it can start. */
+ * now: then it was accepted, and has ended. A cancel that has passed its slot by is seen here, before it can start. */
 static int enter(exec_group_t *g, future_t *f, unsigned references, exec__admit_fn *put, exec_time room_wait) {
     struct exec__pool *p = &g->ex->pool;
     bool room = exec__member_in_room(f);
@@ -218,6 +218,8 @@ static int submit(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts 
                   future_t **out) {
     unsigned references = out != NULL ? 3 : 2; /* the entry's, exec_group_next()'s, the caller's */
     future_t *f = NULL, *before = NULL;
+    if (atomic_load(&g->ex->pool.closed))
+        return ESHUTDOWN; /* before anybody can find it and end it */
     int error = exec__member_enters(g);
     if (error != 0)
         return error;
