@@ -132,7 +132,7 @@ static bool visit_edges_locked(const struct exec__node *node, bool limiters, vis
     struct exec_group *g = group_edges(node);
     if (g != NULL) {
         uint64_t gone = exec__members_gone(g);
-        if (!exec__group_settled(g) || atomic_load(&g->staying) > 0)
+        if (atomic_load(&g->staying) > 0)
             return false;
         size_t n = exec__group_each(g, visit, ctx);
         return n >= exec__members_since(g, gone) && group_edges(node) == g; /* it may have been given room by now */

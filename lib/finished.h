@@ -11,7 +11,13 @@
 #include "future.h"
 #include "sync.h"
 
-struct exec__segment;
+enum { EXEC__PER_SEGMENT = 256, EXEC__AHEAD = 8 };
+
+struct exec__segment {
+    struct exec__segment *_Atomic next;
+    _Atomic uint64_t base; /* the number of the first */
+    _Atomic(future_t *) at[EXEC__PER_SEGMENT];
+};
 
 /* The lowest bits of the word `counted` are flags, which who takes a number sees in the same step. */
 #define EXEC__FINISHED_ONE UINT64_C(4)
@@ -54,8 +60,15 @@ static inline uint64_t exec__finished_number(uint64_t word) {
     return word / EXEC__FINISHED_ONE;
 }
 
-/* Where the one with that number belongs: it stores itself there (release), and does so soon. */
-_Atomic(future_t *) *exec__finished_place(struct exec__finished *q, uint64_t number);
+/* Where the one with that number belongs: it stores itself there (release), and does so soon. Sought from the hint on.
+ */
+struct exec__segment *exec__finished_find(struct exec__finished *q, uint64_t number);
+static inline _Atomic(future_t *) *exec__finished_place(struct exec__finished *q, uint64_t number) {
+    struct exec__segment *s = atomic_load_explicit(&q->hint, memory_order_acquire);
+    if (number - atomic_load_explicit(&s->base, memory_order_acquire) >= EXEC__PER_SEGMENT)
+        s = exec__finished_find(q, number);
+    return &s->at[number % EXEC__PER_SEGMENT];
+}
 
 /* How many have a number. Sequentially consistent, as is what follows. */
 static inline uint64_t exec__finished_count(const struct exec__finished *q) {
@@ -71,10 +84,27 @@ static inline bool exec__finished_empty(const struct exec__finished *q) {
     return exec__finished_is_next(q, exec__finished_count(q));
 }
 
-/* One at a time: takes the oldest, or NULL; or says whether all that have a number are in their places, and may wait
- * for that. */
-future_t *exec__finished_take(struct exec__finished *q);
-bool exec__finished_settled(struct exec__finished *q, bool wait);
+/* One at a time: takes the oldest, or NULL if that is not in its place. Those to come are fetched ahead; a segment that
+ * is empty moves on. */
+void exec__finished_move_on(struct exec__finished *q, struct exec__segment *s);
+static inline future_t *exec__finished_take(struct exec__finished *q) {
+    uint64_t number = atomic_load_explicit(&q->taken, memory_order_relaxed);
+    struct exec__segment *s = atomic_load_explicit(&q->first, memory_order_relaxed);
+    size_t i = number % EXEC__PER_SEGMENT;
+    future_t *f = atomic_load_explicit(&s->at[i], memory_order_acquire);
+    if (f == NULL)
+        return NULL;
+    if (i + EXEC__AHEAD < EXEC__PER_SEGMENT)
+        __builtin_prefetch(atomic_load_explicit(&s->at[i + EXEC__AHEAD], memory_order_relaxed), 1);
+    atomic_store_explicit(&s->at[i], NULL, memory_order_relaxed);
+    if (i == EXEC__PER_SEGMENT - 1)
+        exec__finished_move_on(q, s);
+    atomic_store_explicit(&q->taken, number + 1, memory_order_release);
+    return f;
+}
+
+/* One at a time, in turn with those who take: whether all that have a number are in their places. */
+bool exec__finished_settled(struct exec__finished *q);
 
 /* After a take, before a look at whether there is more: sequentially consistent with exec__finished_enter() and
  * exec__finished_is_next(), which the take alone is not. */

@@ -293,7 +293,8 @@ EXEC__WITHIN void part(struct exec_group *g, future_t *f, struct exec__farewell 
         exec__member_makes_way(g, &farewell);
 }
 
-static void conclude_member(struct exec_group *g, future_t *f, enum future_state to, int error, unsigned references) {
+EXEC__WITHIN void conclude_member(struct exec_group *g, future_t *f, enum future_state to, int error,
+                                  unsigned references) {
     struct exec__farewell farewell = exec__member_finishes(g, f, error);
     uint64_t seen;
     exec__count_end(f->pool, to, f->error);
@@ -344,7 +345,7 @@ static inline enum future_state set_result(future_t *f, void *value, int error) 
     return to;
 }
 
-static void finish_member(struct exec_group *g, future_t *f, void *value, int error, unsigned references) {
+EXEC__WITHIN void finish_member(struct exec_group *g, future_t *f, void *value, int error, unsigned references) {
     enum future_state to = set_result(f, value, error);
     conclude_member(g, f, to, error < 0 ? -error : error, references);
 }

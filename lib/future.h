@@ -23,9 +23,9 @@ struct exec__extra {
     void (*drop)(void *); /* r/o after init, as are the next three */
     void (*free_result)(void *);
     const char *name;
-    struct exec_group *group; /* it is a member of, or NULL; only while the task has not finished known to exist */
-    _Atomic uintptr_t *slot;  /* a member's in its group (member.c); set before others know it */
-    struct exec__hold *hold;  /* while HELD: hold.c; and its times, if it has any; r/o after init */
+    struct exec_group *group;     /* it is a member of, or NULL; only while the task has not finished known to exist */
+    struct future *_Atomic *slot; /* a member's in its group (member.c); set before others know it */
+    struct exec__hold *hold;      /* while HELD: hold.c; and its times, if it has any; r/o after init */
     union {
         struct future *next_in_box;          /* the pool's inbox: its lock, as are the next two */
         struct exec__lane_entry *lane_entry; /* of one with a LANE (lanes.c), never there; r/o after init */

@@ -62,7 +62,7 @@ static int init(exec_group_t *g, executor_t *ex, const exec_group_opts *opts) {
     atomic_init(&g->pins, 0);
     atomic_init(&g->staying, 0);
     atomic_init(&g->references, 1);
-    atomic_init(&g->taking, false);
+    g->entering = g->taking = (struct exec__spinlock){0};
     atomic_init(&g->first, NULL);
     atomic_init(&g->passed, false);
     atomic_init(&g->fd, -1);
@@ -148,8 +148,8 @@ static int refuse(void *arg, const exec_task_opts *opts) {
 }
 
 /* Makes a member that nobody else knows yet: held, if it cannot start now. */
-static int make_special(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts *opts, unsigned references,
-                        future_t **out) {
+static int make_member(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts *opts, unsigned references,
+                       future_t **out) {
     struct exec__pool *p = &g->ex->pool;
     future_t *f = exec__future_new(fn, arg, opts, references);
     if (f == NULL)
@@ -163,82 +163,81 @@ static int make_special(exec_group_t *g, exec_fn *fn, void *arg, const exec_task
         exec__future_discard(f);
         return error == ENOMEM ? exec__no_memory(p) : error;
     }
-    exec__member_init(g, f, room);
+    exec__member_init_special(g, f, room);
     *out = f;
     return 0;
 }
 
-/* What that comes to for one without options, in a group without .max_running, as a rule. */
-static inline int make_member(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts *opts, unsigned references,
-                              future_t **out) {
-    struct exec__pool *p = &g->ex->pool;
-    if (opts != NULL || exec__room_is_limited(g) || exec__own_without_seat(p))
-        return make_special(g, fn, arg, opts, references, out);
-    future_t *f = exec__cell_alloc();
-    if (f == NULL)
-        return exec__no_memory(p);
-    exec__future_init(f, p, fn, arg, references);
-    exec__task_place(p, f, exec__seated_in(p) ? 0 : exec__flags_in_queue(p));
-    exec__member_init(g, f, false);
-    *out = f;
-    return 0;
-}
-
-/* What it has of the group goes back. */
-static void give_up(exec_group_t *g, bool room) {
+static void give_room_back(exec_group_t *g, bool room) {
     if (room)
         exec__room_return(g);
-    exec__member_withdraws(g);
 }
 
 /* Makes the member known, and has it accepted; else it has never been there, unless somebody has cancelled or run it by
- * now: then it was accepted, and has ended. A cancel that has passed its slot by is seen here, before it can start. */
+ * now: then it was accepted, and has ended. */
 static int enter(exec_group_t *g, future_t *f, unsigned references, exec__admit_fn *put, exec_time room_wait) {
     struct exec__pool *p = &g->ex->pool;
-    bool room = exec__member_in_room(f);
-    int error = exec__slot_put(g, f);
+    bool room = exec__room_is_limited(g) && exec__member_in_room(f);
+    int error = exec__member_enters(g, f);
     if (error != 0) {
         exec__future_discard(f);
-        give_up(g, room);
+        give_room_back(g, room);
         return error;
     }
-    if (atomic_load(&g->cancelled))
-        error = ECANCELED;
-    else
-        error = exec__is_plain_member(f) ? put(p, f, room_wait) : exec__task_begin(p, f, put, room_wait);
-    if (error == 0 || !exec__task_withdraw(p, f, references))
-        return 0;
-    give_up(g, room);
-    if (put == exec__admit)
-        exec__count_refused(p, error);
-    return error;
+    error = exec__is_plain_member(f) ? put(p, f, room_wait) : exec__task_begin(p, f, put, room_wait);
+    if (error != 0 && exec__task_withdraw(p, f, references)) {
+        give_room_back(g, room);
+        if (put == exec__admit)
+            exec__count_refused(p, error);
+        return error;
+    }
+    if (is_late(g)) /* who has ended the others may have passed its slot by */
+        exec__group_stop(g, ETIMEDOUT);
+    exec__rouse_restless();
+    return 0;
+}
+
+static unsigned references_of(future_t **out) {
+    return out != NULL ? 3 : 2; /* the entry's, exec_group_next()'s, the caller's */
 }
 
 static int submit(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts *opts, exec__admit_fn *put,
                   future_t **out) {
-    unsigned references = out != NULL ? 3 : 2; /* the entry's, exec_group_next()'s, the caller's */
     future_t *f = NULL, *before = NULL;
     if (atomic_load(&g->ex->pool.closed))
         return ESHUTDOWN; /* before anybody can find it and end it */
-    int error = exec__member_enters(g);
+    int error = make_member(g, fn, arg, opts, references_of(out), &f);
     if (error != 0)
         return error;
-    error = make_member(g, fn, arg, opts, references, &f);
-    if (error != 0) {
-        exec__member_withdraws(g);
-        return error;
-    }
     if (out != NULL) {
         before = *out;
         *out = f;
     }
-    error = enter(g, f, references, put, opts != NULL ? opts->room_wait : 0);
+    error = enter(g, f, references_of(out), put, opts != NULL ? opts->room_wait : 0);
     if (error != 0 && out != NULL)
         *out = before;
-    if (error == 0 && is_late(g)) /* who has ended the others may have passed its slot by */
-        exec__group_stop(g, ETIMEDOUT);
-    if (error == 0)
-        exec__rouse_restless();
+    return error;
+}
+
+/* What that comes to for one without options, by a thread with a seat of the executor or from outside, in a group
+ * without .max_running. */
+static int submit_plain(exec_group_t *g, exec_fn *fn, void *arg, future_t **out) {
+    struct exec__pool *p = &g->ex->pool;
+    if (atomic_load(&p->closed))
+        return ESHUTDOWN;
+    future_t *f = exec__cell_alloc(), *before = NULL;
+    if (f == NULL)
+        return exec__no_memory(p);
+    exec__future_init(f, p, fn, arg, references_of(out));
+    exec__task_place(p, f, exec__seated_in(p) ? 0 : exec__flags_in_queue(p));
+    exec__member_init(g, f);
+    if (out == NULL)
+        return enter(g, f, references_of(out), exec__admit, 0);
+    before = *out;
+    *out = f;
+    int error = enter(g, f, references_of(out), exec__admit, 0);
+    if (error != 0)
+        *out = before;
     return error;
 }
 
@@ -248,7 +247,12 @@ int exec_group_submit(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_o
         error = exec__task_check(fn, opts);
     if (error != 0)
         return error;
-    error = is_cancelled(g) ? ECANCELED : submit(g, fn, arg, opts, exec__admit, out);
+    if (is_cancelled(g))
+        error = ECANCELED;
+    else if (opts != NULL || exec__room_is_limited(g) || exec__own_without_seat(&g->ex->pool))
+        error = submit(g, fn, arg, opts, exec__admit, out);
+    else
+        return submit_plain(g, fn, arg, out);
     return error == ECANCELED ? refuse(arg, opts) : error;
 }
 
@@ -275,14 +279,21 @@ static bool is_reached(const exec_group_t *g, enum goal goal) {
     return exec__group_counted(g, exec__members_gone(g)) || (goal == THE_OUTCOME && atomic_load(&g->decided));
 }
 
+/* Are all who are counted in their places? */
+static bool is_settled(exec_group_t *g) {
+    exec__spin_lock(&g->taking);
+    bool settled = exec__finished_settled(&g->finished);
+    exec__spin_unlock(&g->taking);
+    return settled;
+}
+
 /* See member.c. The same ones are counted twice: a callback may have submitted more while they came to their places. */
 static bool has_ended(exec_group_t *g) {
     uint64_t gone = exec__members_gone(g);
     if (!exec__group_counted(g, gone))
         return false;
-    exec__taking_lock(g);
-    exec__finished_settled(&g->finished, true);
-    exec__taking_unlock(g);
+    for (unsigned tries = 0; !is_settled(g); tries++)
+        exec__wait_a_little(tries);
     return exec__group_counted(g, gone);
 }
 
@@ -394,16 +405,16 @@ int exec_group_wait(exec_group_t *g, exec_time deadline) {
 
 /* --- next --- */
 
-static future_t *take_first(exec_group_t *g) {
-    if (atomic_load_explicit(&g->first, memory_order_relaxed) == NULL)
-        return exec__finished_take(&g->finished);
-    future_t *f = atomic_exchange(&g->first, NULL);
-    exec__future_settle(f); /* it is about to write to the descriptor, which is to be drained of that, and be final */
-    return f;
+/* The first success, before others, if it is final. */
+static future_t *take_first_taking(exec_group_t *g, future_t *first) {
+    if (!exec__finished(exec__future_word(first)))
+        return NULL;
+    atomic_store(&g->first, NULL);
+    return first;
 }
 
 /* The descriptor is readable as long as there is something to take. */
-static void drain_fd(exec_group_t *g) {
+static void drain_fd_taking(exec_group_t *g) {
     int fd = atomic_load(&g->fd);
     if (fd < 0)
         return;
@@ -413,11 +424,20 @@ static void drain_fd(exec_group_t *g) {
         exec__event_set(fd);
 }
 
+static future_t *try_to_take(exec_group_t *g) {
+    exec__spin_lock(&g->taking);
+    future_t *first = atomic_load_explicit(&g->first, memory_order_relaxed);
+    future_t *f = first != NULL ? take_first_taking(g, first) : exec__finished_take(&g->finished);
+    drain_fd_taking(g);
+    exec__spin_unlock(&g->taking);
+    return f;
+}
+
+/* One that is counted is about to be there. */
 static future_t *take(exec_group_t *g) {
-    exec__taking_lock(g);
-    future_t *f = take_first(g);
-    drain_fd(g);
-    exec__taking_unlock(g);
+    future_t *f;
+    for (unsigned tries = 0; (f = try_to_take(g)) == NULL && has_finished_one(g); tries++)
+        exec__wait_a_little(tries);
     return f;
 }
 
@@ -448,7 +468,7 @@ int exec_group_fd(exec_group_t *g, int *fd) {
         error = EINVAL;
     if (error != 0)
         return error;
-    exec__taking_lock(g); /* nobody takes between the look and the write */
+    exec__spin_lock(&g->taking); /* nobody takes between the look and the write */
     if (atomic_load(&g->fd) < 0) {
         int made;
         error = exec__event_open(&made);
@@ -459,7 +479,7 @@ int exec_group_fd(exec_group_t *g, int *fd) {
     }
     if (error == 0)
         *fd = atomic_load(&g->fd);
-    exec__taking_unlock(g);
+    exec__spin_unlock(&g->taking);
     return error;
 }
 

@@ -2,31 +2,39 @@
  *
  * Model: test/model/group.pml.
  *
- * Kept. A member that has not finished is in a slot of the group, so that it can be cancelled, and be found by
- * a task that waits. Slots lie in blocks, which form a ring. Submitters go round it; where they find a few slots in a
+ * Kept. A member that has not finished is in a slot of the group, so that it can be cancelled, and be found by a task
+ * that waits. Slots lie in blocks, which form a ring. Submitters go round it; where they find a few slots in a
  * row still taken, they put in another block; so a group's memory follows the number of its unfinished members, and
- * behind the place where they are, the ring goes from the oldest member to the newest. Who looks at a slot's member
- * sets the bit BUSY; who finishes the member takes it out of the slot by a compare-and-swap that fails while that bit
- * is set, and so the future is there as long as somebody looks at it; who wants more takes a reference meanwhile.
+ * behind the place where they are, the ring goes from the oldest member to the newest.
+ *
+ * Entering. Who submits counts the member and puts it into a slot, in that order, under the lock `entering`, and not if
+ * the group is cancelled. Who has cancelled it passes that lock before it looks into the slots: it finds the member
+ * there, or the other one finds the group cancelled. In the same way who is about to sleep, and looks for a member to
+ * run, and who submits one, and then looks for sleepers, do not miss one another.
+ *
+ * Looking. Who looks at the member in a slot holds the lock `taking`. The group has a reference to each member, which
+ * goes with it when it is handed out, and that is done under the same lock; so as long as it is held the future is
+ * there. A member empties its slot without the lock, before it can be handed out.
  *
  * Finishing, in this order:
- * 1. The member leaves its slot, notes what has failed, and takes its number in the queue `finished` (finished.c),
- *    while it is RUNNING (or just after it has become CANCELLED); so of two members that wait for one another the first
- *    one is handed out first.
+ * 1. The member notes what has failed, and takes its number in the queue `finished` (finished.c), while it is RUNNING
+ *    (or just after it has become CANCELLED); so of two members that wait for one another the first one is handed out
+ *    first.
  * 2. Its future becomes final (future.c).
- * 3. It stores the future in its place in the queue, from which it may be handed out now, and be gone. That is the last
- *    thing it does to the group, which may be gone, too: it wakes those who sleep for the group by its address alone
- *    (sleep.c).
+ * 3. It empties its slot and stores the future in its place in the queue, from which it may be handed out now, and be
+ *    gone. That is the last thing it does to the group, which may be gone, too: it wakes those who sleep for the group
+ *    by its address alone (sleep.c).
  * 4. With callbacks to call, the rest to cancel, or room to give back it stays for that: it says so before it stores
  *    itself, or even before it is counted.
  * So a group has ended when as many have a number as have entered, these are in their places, and then nobody stays.
- * The first success of EXEC_FIRST has no number: it is handed out before all others, and counts by a flag of its own.
+ * The first success of EXEC_FIRST has no number: it is handed out before all others, as soon as it is final, and counts
+ * by a flag of its own.
  *
  * Who sleeps for a group sets a flag beside the count of numbers and then looks once more at what it waits for; a
  * finisher sees the flags in the step in which it counts itself. WANTS_NEXT is taken away by who is going to wake. With
  * WANTS_END, it is the one that makes the count that of all who have entered who wakes; who is woken by it and finds
- * that more have entered sleeps again. Entering, counting and the flags are sequentially consistent, so one of the two
- * sees the other.
+ * that more have entered sleeps again. The last to count itself sees all those entered that were counted before.
+ * Withdrawing, counting and the flags are sequentially consistent, so one of the two sees the other.
  *
  * The deadline. A timer is armed from when the group is opened until it has been closed, at the group's deadline or, if
  * that is earlier, at one of what the group was opened in: a map has no timer of its own. When it fires, members that
@@ -41,7 +49,6 @@
 #include "member.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,9 +58,7 @@
 #include "memory.h"
 #include "sleep.h"
 
-#define BUSY ((uintptr_t)1)
-
-enum { PROBES = 16, SPINS = 100 };
+enum { PROBES = 16 };
 
 /* --- slots --- */
 
@@ -72,8 +77,8 @@ int exec__slots_init(struct exec_group *g) {
         return ENOMEM;
     atomic_init(&slots->next, slots);
     g->slots = slots;
-    atomic_init(&g->put_in, slots);
-    atomic_init(&g->put_at, 0);
+    g->put_in = slots;
+    g->put_at = 0;
     atomic_init(&g->found_in, slots);
     return 0;
 }
@@ -91,7 +96,7 @@ void exec__slots_fini(struct exec_group *g) {
     } while (slots != g->slots);
 }
 
-void exec__member_init(struct exec_group *g, future_t *f, bool in_room) {
+void exec__member_init_special(struct exec_group *g, future_t *f, bool in_room) {
     struct exec__extra *x = exec__extra_of(f);
     if (x != NULL) {
         x->group = g;
@@ -105,141 +110,147 @@ bool exec__member_in_room(const future_t *f) {
     return f->extra & EXEC__MEMBER ? f->extra & EXEC__IN_ROOM : exec__extra_of(f)->in_room;
 }
 
-static void set_slot(future_t *f, _Atomic uintptr_t *slot) {
+static void set_slot(future_t *f, _Atomic(future_t *) *slot) {
     if (f->extra & EXEC__MEMBER)
         f->extra = (uintptr_t)slot | (f->extra & (EXEC__MEMBER | EXEC__IN_ROOM));
     else
         exec__extra_of(f)->slot = slot;
 }
 
-static _Atomic uintptr_t *slot_of(const future_t *f) {
-    if (f->extra & EXEC__MEMBER)
-        return (_Atomic uintptr_t *)(f->extra & ~(EXEC__MEMBER | EXEC__IN_ROOM)); // NOLINT(performance-no-int-to-ptr)
-    return exec__extra_of(f)->slot;
+static bool is_free(_Atomic(future_t *) *slot) {
+    return atomic_load_explicit(slot, memory_order_relaxed) == NULL;
 }
 
-static bool try_slot(_Atomic uintptr_t *slot, future_t *f) {
-    uintptr_t none = 0;
-    if (atomic_load_explicit(slot, memory_order_relaxed) != 0)
-        return false;
-    set_slot(f, slot);
-    return atomic_compare_exchange_strong(slot, &none, (uintptr_t)f); /* see exec__group_stop() */
-}
-
-/* Tries some slots behind the last one used; *last is the block it has come to. */
-static bool try_put(struct exec_group *g, future_t *f, struct exec__slots **last) {
-    struct exec__slots *slots = atomic_load_explicit(&g->put_in, memory_order_acquire);
-    size_t at = atomic_load_explicit(&g->put_at, memory_order_relaxed);
-    bool put = false;
-    for (int i = 0; i < PROBES && !put; i++, at++) {
-        if (at >= EXEC__SLOTS) {
-            at = 0;
-            slots = next_slots(slots);
-            atomic_store_explicit(&g->put_in, slots, memory_order_release);
+/* The slot behind the last one that was used, or one of some more; NULL: none of them is free. */
+static _Atomic(future_t *) *find_slot_entering(struct exec_group *g) {
+    for (int i = 0; i < PROBES; i++, g->put_at++) {
+        if (g->put_at == EXEC__SLOTS) {
+            g->put_at = 0;
+            g->put_in = next_slots(g->put_in);
         }
-        put = try_slot(&slots->at[at], f);
-    }
-    atomic_store_explicit(&g->put_at, at, memory_order_relaxed);
-    *last = slots;
-    return put;
-}
-
-static int more_slots(struct exec_group *g, struct exec__slots *after) {
-    struct exec__slots *slots = make_slots(g);
-    if (slots == NULL)
-        return ENOMEM;
-    pthread_mutex_lock(&g->lock);
-    atomic_store_explicit(&slots->next, next_slots(after), memory_order_relaxed);
-    atomic_store_explicit(&after->next, slots, memory_order_release);
-    pthread_mutex_unlock(&g->lock);
-    atomic_store_explicit(&g->put_in, slots, memory_order_release);
-    atomic_store_explicit(&g->put_at, 0, memory_order_relaxed);
-    return 0;
-}
-
-/* The one behind the last, as a rule. */
-static inline bool put_next(struct exec_group *g, future_t *f) {
-    struct exec__slots *slots = atomic_load_explicit(&g->put_in, memory_order_acquire);
-    size_t at = atomic_load_explicit(&g->put_at, memory_order_relaxed);
-    if (at >= EXEC__SLOTS || !try_slot(&slots->at[at], f))
-        return false;
-    atomic_store_explicit(&g->put_at, at + 1, memory_order_relaxed);
-    return true;
-}
-
-int exec__slot_put(struct exec_group *g, future_t *f) {
-    struct exec__slots *last;
-    if (put_next(g, f))
-        return 0;
-    while (!try_put(g, f, &last)) {
-        int error = more_slots(g, last);
-        if (error != 0)
-            return error;
-    }
-    return 0;
-}
-
-void exec__slot_clear(const future_t *f) {
-    _Atomic uintptr_t *slot = slot_of(f);
-    uintptr_t member = (uintptr_t)f;
-    while (!atomic_compare_exchange_weak(slot, &member, 0)) {
-        member = (uintptr_t)f;
-        exec__pause();
-    }
-}
-
-/* The member in a slot, which is BUSY then, or NULL. */
-static future_t *look_into(_Atomic uintptr_t *slot) {
-    uintptr_t member = atomic_load(slot);
-    while (member != 0) {
-        if (member & BUSY) {
-            exec__pause();
-            member = atomic_load(slot);
-        } else if (atomic_compare_exchange_weak(slot, &member, member | BUSY)) {
-            return (future_t *)member;
-        }
+        if (is_free(&g->put_in->at[g->put_at]))
+            return &g->put_in->at[g->put_at++];
     }
     return NULL;
 }
 
-static void look_away(_Atomic uintptr_t *slot, future_t *f) {
-    atomic_store_explicit(slot, (uintptr_t)f, memory_order_release);
+/* The next member goes there: behind those whose slots were not free. */
+static int more_slots(struct exec_group *g) {
+    struct exec__slots *slots = make_slots(g);
+    if (slots == NULL)
+        return ENOMEM;
+    exec__spin_lock(&g->entering);
+    atomic_store_explicit(&slots->next, next_slots(g->put_in), memory_order_relaxed);
+    atomic_store_explicit(&g->put_in->next, slots, memory_order_release);
+    g->put_in = slots;
+    g->put_at = 0;
+    exec__spin_unlock(&g->entering);
+    return 0;
 }
 
-size_t exec__group_each(struct exec_group *g, void (*visit)(future_t *f, void *ctx), void *ctx) {
+/* Why no member can enter now: ECANCELED; or EAGAIN, there must be more room among the finished; or 0. */
+static inline int refuses_entering(const struct exec_group *g) {
+    if (atomic_load_explicit(&g->cancelled, memory_order_relaxed))
+        return ECANCELED;
+    uint64_t number = atomic_load_explicit(&g->entered, memory_order_relaxed);
+    return exec__finished_has_room(&g->finished, number) ? 0 : EAGAIN;
+}
+
+/* Whoever finds it in its slot sees that it is counted. */
+static inline void enter_entering(struct exec_group *g, future_t *f, _Atomic(future_t *) *slot) {
+    uint64_t number = atomic_load_explicit(&g->entered, memory_order_relaxed);
+    set_slot(f, slot);
+    atomic_store_explicit(&g->entered, number + 1, memory_order_relaxed);
+    atomic_store_explicit(slot, f, memory_order_release);
+}
+
+EXEC__SELDOM static int enter_slowly(struct exec_group *g, future_t *f) {
+    int error = 0;
+    _Atomic(future_t *) *slot = NULL;
+    while (error == 0 && slot == NULL) {
+        exec__spin_lock(&g->entering);
+        error = refuses_entering(g);
+        if (error == 0 && (slot = find_slot_entering(g)) != NULL)
+            enter_entering(g, f, slot);
+        exec__spin_unlock(&g->entering);
+        if (error == EAGAIN)
+            error = exec__finished_reserve(&g->finished, atomic_load(&g->entered));
+        else if (error == 0 && slot == NULL)
+            error = more_slots(g);
+    }
+    return error;
+}
+
+/* As a rule the slot behind the last one that was used is free. */
+int exec__member_enters(struct exec_group *g, future_t *f) {
+    exec__spin_lock(&g->entering);
+    bool enters = refuses_entering(g) == 0 && g->put_at < EXEC__SLOTS && is_free(&g->put_in->at[g->put_at]);
+    if (enters)
+        enter_entering(g, f, &g->put_in->at[g->put_at++]);
+    exec__spin_unlock(&g->entering);
+    return enters ? 0 : enter_slowly(g, f);
+}
+
+/* Others may be waiting for a count that will not be reached now. */
+void exec__member_withdraws(struct exec_group *g, const future_t *f) {
+    exec__spin_lock(&g->taking);
+    exec__slot_empty(f);
+    exec__spin_unlock(&g->taking);
+    exec__spin_lock(&g->entering);
+    atomic_fetch_sub(&g->entered, 1);
+    exec__spin_unlock(&g->entering);
+    if (atomic_load(&g->finished.counted) & EXEC__WANTS_END)
+        exec__group_rouse(g);
+}
+
+/* --- looking --- */
+
+static bool visit(_Atomic(future_t *) *slot, struct exec_group *g, void (*visitor)(future_t *f, void *ctx), void *ctx) {
+    if (is_free(slot))
+        return false;
+    exec__spin_lock(&g->taking);
+    future_t *f = atomic_load_explicit(slot, memory_order_acquire);
+    if (f != NULL)
+        visitor(f, ctx);
+    exec__spin_unlock(&g->taking);
+    return f != NULL;
+}
+
+size_t exec__group_each(struct exec_group *g, void (*visitor)(future_t *f, void *ctx), void *ctx) {
     struct exec__slots *slots = g->slots;
     size_t n = 0;
+    exec__spin_pass(&g->entering);
     do {
-        for (size_t i = 0; i < EXEC__SLOTS; i++) {
-            future_t *f = look_into(&slots->at[i]);
-            if (f == NULL)
-                continue;
-            visit(f, ctx);
-            look_away(&slots->at[i], f);
-            n++;
-        }
+        for (size_t i = 0; i < EXEC__SLOTS; i++)
+            n += visit(&slots->at[i], g, visitor, ctx);
         slots = next_slots(slots);
     } while (slots != g->slots);
     return n;
 }
 
-/* A reference to the member in a slot, if `is` is true for it. */
-static future_t *take_if(_Atomic uintptr_t *slot, bool (*is)(const future_t *f)) {
-    future_t *f = look_into(slot);
-    if (f == NULL)
-        return NULL;
-    bool found = is(f);
-    if (found)
-        future_ref(f);
-    look_away(slot, f);
-    return found ? f : NULL;
+struct search {
+    bool (*is)(const future_t *f);
+    future_t *found;
+};
+
+static void take_if(future_t *f, void *search) {
+    struct search *s = search;
+    if (s->is(f))
+        s->found = future_ref(f);
 }
 
-static future_t *find_in(struct exec__slots *slots, bool (*is)(const future_t *f)) {
+/* A reference to the member in a slot, if `is` is true for it. */
+static future_t *look_into(_Atomic(future_t *) *slot, struct exec_group *g, bool (*is)(const future_t *f)) {
+    struct search s = {is, NULL};
+    visit(slot, g, take_if, &s);
+    return s.found;
+}
+
+static future_t *find_in(struct exec__slots *slots, struct exec_group *g, bool (*is)(const future_t *f)) {
     size_t from = atomic_load_explicit(&slots->from, memory_order_relaxed);
     for (size_t i = 0; i < EXEC__SLOTS; i++) {
         size_t at = (from + i) % EXEC__SLOTS;
-        future_t *f = take_if(&slots->at[at], is);
+        future_t *f = look_into(&slots->at[at], g, is);
         if (f != NULL) {
             atomic_store_explicit(&slots->from, at, memory_order_relaxed);
             return f;
@@ -251,7 +262,7 @@ static future_t *find_in(struct exec__slots *slots, bool (*is)(const future_t *f
 future_t *exec__group_find(struct exec_group *g, bool (*is)(const future_t *f)) {
     struct exec__slots *first = atomic_load_explicit(&g->found_in, memory_order_acquire), *slots = first;
     do {
-        future_t *f = find_in(slots, is);
+        future_t *f = find_in(slots, g, is);
         if (f != NULL) {
             atomic_store_explicit(&g->found_in, slots, memory_order_release);
             return f;
@@ -279,13 +290,14 @@ static bool stop_member(future_t *f, int error) {
     return false;
 }
 
-/* A member that is submitted meanwhile is in its slot before its submitter looks at `cancelled`, or at the time. */
+/* A member that is submitted meanwhile is in its slot, or its submitter finds the group cancelled, or its time over. */
 void exec__group_stop(struct exec_group *g, int error) {
     struct exec__slots *slots = g->slots;
     bool asked = false;
+    exec__spin_pass(&g->entering);
     do {
         for (size_t i = 0; i < EXEC__SLOTS; i++) {
-            future_t *f = take_if(&slots->at[i], is_any);
+            future_t *f = look_into(&slots->at[i], g, is_any);
             asked |= f != NULL && stop_member(f, error);
             future_unref(f);
         }
@@ -342,14 +354,6 @@ void exec__group_free(struct exec_group *g) {
     free(g);
 }
 
-int exec__member_refused(const struct exec_group *g, struct exec__frame *frame) {
-    frame->within = g->scope.owner;
-    frame->deadline = g->deadline;
-    if (atomic_load(&g->cancelled) || (g->scope.owner != NULL && exec__frame_cancelled(g->scope.owner)))
-        return ECANCELED;
-    return g->deadline != EXEC_NEVER && exec_now() >= g->deadline ? ETIMEDOUT : 0;
-}
-
 /* --- finishing --- */
 
 /* Notes how a member has ended, where that matters; true, if it decides the outcome. */
@@ -371,10 +375,9 @@ static bool wanted_next(struct exec_group *g, uint64_t word) {
     return (word & EXEC__WANTS_NEXT) && (atomic_fetch_and(&g->finished.counted, ~EXEC__WANTS_NEXT) & EXEC__WANTS_NEXT);
 }
 
-static void count(struct exec_group *g, struct exec__farewell *farewell) {
-    uint64_t word = exec__finished_enter(&g->finished), number = exec__finished_number(word);
+void exec__member_announces(struct exec_group *g, uint64_t word, struct exec__farewell *farewell) {
+    uint64_t number = exec__finished_number(word);
     int fd = atomic_load(&g->fd);
-    farewell->place = exec__finished_place(&g->finished, number);
     farewell->rouses = (word & EXEC__WANTS_END) && exec__members_since(g, number + 1) == atomic_load(&g->passed);
     farewell->rouses |= wanted_next(g, word);
     if (fd >= 0 && exec__finished_is_next(&g->finished, number))
@@ -382,6 +385,7 @@ static void count(struct exec_group *g, struct exec__farewell *farewell) {
 }
 
 static void count_first(struct exec_group *g, future_t *f, struct exec__farewell *farewell) {
+    exec__slot_empty(f); /* before it is final, and may be handed out */
     atomic_store(&g->first, f);
     atomic_store(&g->passed, true); /* after that, so that the group does not seem empty; it stays */
     int fd = atomic_load(&g->fd);
@@ -390,28 +394,18 @@ static void count_first(struct exec_group *g, future_t *f, struct exec__farewell
         exec__event_set(fd);
 }
 
-struct exec__farewell exec__member_finishes(struct exec_group *g, future_t *f, int error) {
-    struct exec__farewell farewell = {.decides = (error != 0 || g->policy == EXEC_FIRST) && note(g, error)};
-    bool first = farewell.decides && error == 0;
+void exec__member_finishes_specially(struct exec_group *g, future_t *f, int error, struct exec__farewell *farewell) {
+    farewell->decides = (error != 0 || g->policy == EXEC_FIRST) && note(g, error);
     if (exec__room_is_limited(g))
-        farewell.room = !(exec__future_word(f) & EXEC__HELD) && exec__member_in_room(f);
-    if (farewell.decides || farewell.room)
-        exec__member_stays(g, &farewell);
-    exec__slot_clear(f);
-    if (farewell.decides)
+        farewell->room = !(exec__future_word(f) & EXEC__HELD) && exec__member_in_room(f);
+    if (farewell->decides || farewell->room)
+        exec__member_stays(g, farewell);
+    if (farewell->decides)
         atomic_store(&g->cancelled, true);
-    if (first)
-        count_first(g, f, &farewell);
+    if (farewell->decides && error == 0)
+        count_first(g, f, farewell);
     else
-        count(g, &farewell);
-    return farewell;
-}
-
-void exec__member_leaves(struct exec_group *g, future_t *f, const struct exec__farewell *farewell) {
-    if (farewell->place != NULL)
-        atomic_store_explicit(farewell->place, f, memory_order_release);
-    if (farewell->rouses)
-        exec__group_rouse(g); /* which may be gone */
+        exec__member_counts(g, farewell);
 }
 
 void exec__member_makes_way(struct exec_group *g, const struct exec__farewell *farewell) {
@@ -425,20 +419,6 @@ void exec__member_makes_way(struct exec_group *g, const struct exec__farewell *f
     exec__group_rouse(g); /* which may be gone */
 }
 
-int exec__member_makes_room(struct exec_group *g, uint64_t number) {
-    int error = exec__finished_reserve(&g->finished, number);
-    if (error != 0)
-        exec__member_withdraws(g);
-    return error;
-}
-
-/* Others may be waiting for a count that will not be reached now. */
-void exec__member_withdraws(struct exec_group *g) {
-    atomic_fetch_sub(&g->entered, 1);
-    if (atomic_load(&g->finished.counted) & EXEC__WANTS_END)
-        exec__group_rouse(g);
-}
-
 void exec__group_pin(struct exec_group *g) {
     atomic_fetch_add(&g->pins, 1);
 }
@@ -446,28 +426,6 @@ void exec__group_pin(struct exec_group *g) {
 void exec__group_unpin(struct exec_group *g) {
     atomic_fetch_sub(&g->pins, 1);
     exec__group_rouse(g); /* which may be gone */
-}
-
-/* --- those that have finished --- */
-
-void exec__taking_lock(struct exec_group *g) {
-    for (int i = 0; atomic_exchange_explicit(&g->taking, true, memory_order_acquire); i++)
-        if (i < SPINS)
-            exec__pause();
-        else
-            sched_yield();
-}
-
-void exec__taking_unlock(struct exec_group *g) {
-    atomic_store_explicit(&g->taking, false, memory_order_release); /* pairs with the acquire above, and below */
-}
-
-bool exec__group_settled(struct exec_group *g) {
-    if (atomic_exchange_explicit(&g->taking, true, memory_order_acquire))
-        return false;
-    bool settled = exec__finished_settled(&g->finished, false);
-    exec__taking_unlock(g);
-    return settled;
 }
 
 /* --- room --- */

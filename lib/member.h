@@ -17,14 +17,14 @@
 
 struct exec__hold;
 
-enum { EXEC__SLOTS = (EXEC__SLOTS_BYTES - 3 * sizeof(void *)) / sizeof(uintptr_t) };
+enum { EXEC__SLOTS = (EXEC__SLOTS_BYTES - 3 * sizeof(void *)) / sizeof(future_t *) };
 
 /* Where the members that have not finished are. Blocks of slots form a ring, in the order in which they are filled. */
 struct exec__slots {
-    struct exec_group *group;          /* r/o after init; first: see future.h */
-    struct exec__slots *_Atomic next;  /* written under the group's lock */
-    _Atomic size_t from;               /* where to look for a member to run: a hint */
-    _Atomic uintptr_t at[EXEC__SLOTS]; /* a future, with the bit BUSY while somebody looks at it; 0: free */
+    struct exec_group *group;            /* r/o after init; first: see future.h */
+    struct exec__slots *_Atomic next;    /* written under `entering` */
+    _Atomic size_t from;                 /* where to look for a member to run: a hint */
+    _Atomic(future_t *) at[EXEC__SLOTS]; /* NULL: free */
 };
 
 _Static_assert(sizeof(struct exec__slots) == EXEC__SLOTS_BYTES, "a block of slots is aligned to its size");
@@ -52,17 +52,18 @@ struct exec_group {
     _Atomic int fd;            /* exec_group_fd()'s, -1: none */
 
     /* By who submits, mostly. */
-    _Alignas(EXEC__CACHE_LINE) struct exec__slots *_Atomic put_in; /* where to look for a free slot: */
-    _Atomic size_t put_at;                                         /* hints, both */
-    struct exec__slots *_Atomic found_in;                          /* where the last member to run was found: a hint */
-    _Atomic uint64_t entered;                                      /* members there ever were */
-    _Atomic uint64_t pins;                                         /* what else keeps the group from ending, */
-    _Atomic uint64_t staying;                                      /* and finished members that do */
+    _Alignas(EXEC__CACHE_LINE) struct exec__spinlock entering;
+    struct exec__slots *put_in;           /* where to look for a free slot; entering */
+    size_t put_at;                        /* and the first to look at there; entering */
+    struct exec__slots *_Atomic found_in; /* where the last member to run was found: a hint */
+    _Atomic uint64_t entered;             /* members there ever were; written under `entering`, read by all */
+    _Atomic uint64_t pins;                /* what else keeps the group from ending, */
+    _Atomic uint64_t staying;             /* and finished members that do */
 
     struct exec__finished finished; /* its flags: below */
 
-    /* By who takes those that have finished. */
-    _Alignas(EXEC__CACHE_LINE) _Atomic bool taking; /* somebody is at it: a lock that is held for an instant */
+    /* By who takes those that have finished; or looks at those that have not. */
+    _Alignas(EXEC__CACHE_LINE) struct exec__spinlock taking;
 
     _Alignas(EXEC__CACHE_LINE) pthread_mutex_t lock;
     int error;                               /* of the first that failed, 0: none; lock, as is the rest */
@@ -98,49 +99,75 @@ struct exec__farewell {
     bool stays;                 /* for one of these, or since others are to be told */
 };
 
-/* A member's future is about to become final, or has become CANCELLED: counts it. */
-struct exec__farewell exec__member_finishes(struct exec_group *g, future_t *f, int error);
-/* It has, and others are to be told of that: keeps the group meanwhile. */
+/* It takes its number; and if others want to know, they are told, or are to be. */
+void exec__member_announces(struct exec_group *g, uint64_t word, struct exec__farewell *farewell);
+static inline void exec__member_counts(struct exec_group *g, struct exec__farewell *farewell) {
+    uint64_t word = exec__finished_enter(&g->finished);
+    farewell->place = exec__finished_place(&g->finished, exec__finished_number(word));
+    if ((word & (EXEC__WANTS_NEXT | EXEC__WANTS_END)) || atomic_load(&g->fd) >= 0)
+        exec__member_announces(g, word, farewell);
+}
+
+/* A member's future is about to become final, or has become CANCELLED: it is counted. */
+void exec__member_finishes_specially(struct exec_group *g, future_t *f, int error, struct exec__farewell *farewell);
+EXEC__WITHIN struct exec__farewell exec__member_finishes(struct exec_group *g, future_t *f, int error) {
+    struct exec__farewell farewell = {0};
+    if (error != 0 || g->policy == EXEC_FIRST || g->max_running > 0)
+        exec__member_finishes_specially(g, f, error, &farewell);
+    else
+        exec__member_counts(g, &farewell);
+    return farewell;
+}
+
+/* It has something left to do: keeps the group meanwhile. */
 static inline void exec__member_stays(struct exec_group *g, struct exec__farewell *farewell) {
     if (!farewell->stays)
         atomic_fetch_add(&g->staying, 1);
     farewell->stays = true;
 }
-/* It has: hands it out. The future may be gone after this, and the group, too, unless it stays. */
-void exec__member_leaves(struct exec_group *g, future_t *f, const struct exec__farewell *farewell);
+
+/* The slot that it has entered; that becomes free. */
+static inline _Atomic(future_t *) *exec__slot_of(const future_t *f) {
+    if (f->extra & EXEC__MEMBER)
+        return (_Atomic(future_t *) *)(f->extra & ~(EXEC__MEMBER | EXEC__IN_ROOM)); // NOLINT(performance-no-int-to-ptr)
+    return exec__extra_of(f)->slot;
+}
+
+static inline void exec__slot_empty(const future_t *f) {
+    atomic_store_explicit(exec__slot_of(f), NULL, memory_order_relaxed);
+}
+
+/* It is final: hands it out. The future may be gone after this, and the group, too, unless it stays. */
+EXEC__WITHIN void exec__member_leaves(struct exec_group *g, future_t *f, const struct exec__farewell *farewell) {
+    if (farewell->place != NULL) {
+        exec__slot_empty(f);
+        atomic_store_explicit(farewell->place, f, memory_order_release);
+    }
+    if (farewell->rouses)
+        exec__group_rouse(g);
+}
+
 /* One that stays: does what is left to do, and goes. */
 void exec__member_makes_way(struct exec_group *g, const struct exec__farewell *farewell);
-
-/* A member that has been started here: sets what its frame has from its group. 0, or why it is not to run. */
-int exec__member_refused(const struct exec_group *g, struct exec__frame *frame);
-
-/* One member more: 0 or ENOMEM; and it was not accepted. */
-int exec__member_makes_room(struct exec_group *g, uint64_t number);
-static inline int exec__member_enters(struct exec_group *g) {
-    uint64_t number = atomic_fetch_add(&g->entered, 1);
-    return exec__finished_has_room(&g->finished, number) ? 0 : exec__member_makes_room(g, number);
-}
-void exec__member_withdraws(struct exec_group *g);
 
 /* Keeps the group from ending, as a member does. */
 void exec__group_pin(struct exec_group *g);
 void exec__group_unpin(struct exec_group *g);
 
 /* Makes a future a member that nobody else knows yet, with room under max_running or without. */
-void exec__member_init(struct exec_group *g, future_t *f, bool in_room);
+void exec__member_init_special(struct exec_group *g, future_t *f, bool in_room);
+static inline void exec__member_init(const struct exec_group *g, future_t *f) {
+    f->extra = (uintptr_t)g->slots | EXEC__MEMBER;
+}
 bool exec__member_in_room(const future_t *f);
 
-/* Puts a member into a slot: 0 or ENOMEM; takes it out. */
-int exec__slot_put(struct exec_group *g, future_t *f);
-void exec__slot_clear(const future_t *f);
+/* It is counted, and can be found in the group: 0; ENOMEM; ECANCELED, the group is cancelled. Or it was not accepted
+ * after all, and has not started. */
+int exec__member_enters(struct exec_group *g, future_t *f);
+void exec__member_withdraws(struct exec_group *g, const future_t *f);
+
 int exec__slots_init(struct exec_group *g);
 void exec__slots_fini(struct exec_group *g);
-
-/* Who takes, or asks, holds it. */
-void exec__taking_lock(struct exec_group *g);
-void exec__taking_unlock(struct exec_group *g);
-/* Whether all who are counted are in their places; false, if that cannot be seen just now. */
-bool exec__group_settled(struct exec_group *g);
 
 /* Visits the members that have not finished; those that come or finish meanwhile may be left out. The visitor must not
  * block, or finish any. How many. */

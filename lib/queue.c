@@ -90,13 +90,6 @@ static inline void put_item(struct exec__slot *s, void *item) {
     atomic_store_explicit(&s->item, item, memory_order_relaxed);
 }
 
-static void wait_a_little(unsigned tries) {
-    if (tries % 64 == 63)
-        sched_yield(); /* whom we wait for may need this processor */
-    else
-        exec__pause();
-}
-
 /* Consumers wait: gathers the items that are alive below tail, and takes out up to SWEEP_AT_ONCE dead ones. How many.
  * */
 static size_t gather(struct exec_queue *q, uint64_t *head, uint64_t tail, void *dead[]) {
@@ -105,7 +98,7 @@ static size_t gather(struct exec_queue *q, uint64_t *head, uint64_t tail, void *
     for (uint64_t at = tail; at-- > *head;) {
         struct exec__slot *s = slot_at(q, at);
         for (unsigned tries = 0; atomic_load_explicit(&s->turn, memory_order_acquire) != turn_at(q, at) + 1; tries++)
-            wait_a_little(tries); /* reserved, but not published */
+            exec__wait_a_little(tries); /* reserved, but not published */
         void *item = item_in(s);
         if (n < SWEEP_AT_ONCE && q->is_dead(item))
             dead[n++] = item;
@@ -123,7 +116,7 @@ static bool sweep(struct exec_queue *q) {
     uint64_t head = atomic_fetch_or(&q->head, SWEPT);
     if (head & SWEPT) {
         for (unsigned tries = 0; atomic_load(&q->head) & SWEPT; tries++)
-            wait_a_little(tries); /* another one is at it */
+            exec__wait_a_little(tries); /* another one is at it */
         return true;
     }
     size_t n = gather(q, &head, head + between(head, atomic_load(&q->tail)), dead);
@@ -156,7 +149,7 @@ static bool has_room(struct exec_queue *q, uint64_t tail, bool in_ring, uint64_t
             break;
         if (!(head & SWEPT) && atomic_load(&q->head) == head)
             return false;
-        wait_a_little(tries);
+        exec__wait_a_little(tries);
     }
     atomic_store_explicit(&q->head_seen, position_of(head), memory_order_relaxed); /* may step back; at most head */
     *position = position_of(head) + (uint64_t)used;
@@ -172,7 +165,7 @@ static int find_room(struct exec_queue *q, uint64_t *tail, bool in_ring, uint64_
         if (*tail & CLOSED)
             return EPIPE;
         if (!open)
-            wait_a_little(tries);
+            exec__wait_a_little(tries);
         uint64_t now = atomic_load(&q->tail);
         if (open && now == *tail)
             return EAGAIN;
@@ -200,7 +193,7 @@ EXEC__SELDOM static int try_put_again(struct exec_queue *q, void *item) {
         int error = find_room(q, &tail, true, &position);
         if (error != 0 || put_at(q, tail, position, item))
             return error;
-        wait_a_little(tries);
+        exec__wait_a_little(tries);
     }
 }
 
@@ -249,7 +242,7 @@ static enum exec__taken take(struct exec_queue *q, void **item) {
             uint64_t tail = atomic_load(&q->tail);
             if (!(head & SWEPT) && between(head, tail) == 0)
                 return tail & CLOSED ? EXEC__ENDED : EXEC__EMPTY;
-            wait_a_little(tries); /* reserved, but not published; or swept */
+            exec__wait_a_little(tries); /* reserved, but not published; or swept */
         }
         head = now;
     }

@@ -165,13 +165,6 @@ static int or_shut_down(int error) {
     return error == EPIPE ? ESHUTDOWN : error;
 }
 
-static int put_in_queue(struct exec__pool *p, future_t *f, exec_time room_wait) {
-    int error = try_put(p, f);
-    if (error == EAGAIN)
-        error = put_by_policy(p, f, room_wait);
-    return or_shut_down(error);
-}
-
 static int put_past_queue(struct exec__pool *p, future_t *f) {
     bool open = exec__pool_hold(p);
     exec__self.stirred = true;
@@ -189,7 +182,12 @@ static int put_past_queue(struct exec__pool *p, future_t *f) {
 int exec__admit(struct exec__pool *p, future_t *f, exec_time room_wait) {
     if (exec__seated_in(p))
         return exec__has_lane(f) ? put_past_queue(p, f) : push_own(p, f);
-    return exec__own_without_seat(p) ? put_past_queue(p, f) : put_in_queue(p, f, room_wait);
+    if (exec__own_without_seat(p))
+        return put_past_queue(p, f);
+    int error = exec__has_lane(f) ? put_in_lane(p, f, reserve_at_once, EXEC_NOW) : try_put_in_ring(p, f);
+    if (error == EAGAIN)
+        error = put_by_policy(p, f, room_wait);
+    return or_shut_down(error);
 }
 
 int exec__admit_waiting(struct exec__pool *p, future_t *f, exec_time deadline) {
@@ -263,7 +261,7 @@ bool exec__task_withdraw(struct exec__pool *p, future_t *f, unsigned references)
         return false;
     }
     if (exec__group_of(f) != NULL)
-        exec__slot_clear(f);
+        exec__member_withdraws(exec__group_of(f), f);
     if (plan != NULL)
         references += exec__plan_end(plan);
     exec__future_release(f, references);

@@ -2,9 +2,14 @@
 #include "sync.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/prctl.h>
 
 #define NS_PER_SEC INT64_C(1000000000)
+
+#define NAP EXEC_US(50)
+
+enum { YIELD_EVERY = 64, YIELDS = 64 };
 
 int exec__cond_init(pthread_cond_t *cond) {
     pthread_condattr_t attr;
@@ -46,4 +51,30 @@ struct exec__quiet exec__quiet_begin(void) {
 void exec__quiet_end(const struct exec__quiet *q) {
     pthread_setcancelstate(q->cancel_state, NULL);
     errno = q->saved_errno;
+}
+
+static void nap(void) {
+    struct timespec duration = exec__timespec(NAP);
+    const struct exec__quiet q = exec__quiet_begin();
+    nanosleep(&duration, NULL);
+    exec__quiet_end(&q);
+}
+
+/* Whom we wait for may need this processor; and if it has a lower priority, under SCHED_FIFO (sched(7)), yielding does
+ * not give it that. */
+void exec__wait_a_little(unsigned tries) {
+    if (tries % YIELD_EVERY != YIELD_EVERY - 1)
+        exec__pause();
+    else if (tries < YIELD_EVERY * YIELDS)
+        sched_yield();
+    else
+        nap();
+}
+
+EXEC__SELDOM void exec__spin_lock_held(struct exec__spinlock *l) {
+    unsigned tries = 0;
+    do
+        while (atomic_load_explicit(&l->held, memory_order_relaxed))
+            exec__wait_a_little(tries++);
+    while (atomic_exchange_explicit(&l->held, true, memory_order_acquire));
 }

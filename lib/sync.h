@@ -1,8 +1,10 @@
-/* sync.h - thin wrappers over pthreads: the monotonic condition variable, and what spinning needs. */
+/* sync.h - thin wrappers over pthreads: the monotonic condition variable; and what spinning needs. */
 #ifndef EXEC__SYNC_H
 #define EXEC__SYNC_H
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -47,6 +49,31 @@ static inline void exec__pause(void) {
 #elif defined(__aarch64__)
     __asm__ __volatile__("yield");
 #endif
+}
+
+/* The same, in a loop that waits for what a thread is about to do: now and then it makes way for that one. */
+void exec__wait_a_little(unsigned tries);
+
+/* A lock that is held for an instant, by who waits for nothing meanwhile but a lock that is like that; so it may be
+ * taken under any other lock. Zero: free. */
+struct exec__spinlock {
+    _Atomic bool held;
+};
+
+void exec__spin_lock_held(struct exec__spinlock *l);
+static inline void exec__spin_lock(struct exec__spinlock *l) {
+    if (atomic_exchange_explicit(&l->held, true, memory_order_acquire))
+        exec__spin_lock_held(l);
+}
+
+static inline void exec__spin_unlock(struct exec__spinlock *l) {
+    atomic_store_explicit(&l->held, false, memory_order_release);
+}
+
+/* What was done by those who have held it is seen here; and those who come after this see what was done before. */
+static inline void exec__spin_pass(struct exec__spinlock *l) {
+    exec__spin_lock(l);
+    exec__spin_unlock(l);
 }
 
 #endif

@@ -122,10 +122,19 @@ static inline int call_in_frame(future_t *f, struct exec__frame *frame, void **v
     return error;
 }
 
+/* A member that has been started here: sets what its frame has from its group. 0, or why it is not to run. */
+static inline int member_refused(const struct exec_group *g, struct exec__frame *frame) {
+    frame->within = g->scope.owner;
+    frame->deadline = g->deadline;
+    if (atomic_load(&g->cancelled) || (g->scope.owner != NULL && exec__frame_cancelled(g->scope.owner)))
+        return ECANCELED;
+    return g->deadline != EXEC_NEVER && exec_now() >= g->deadline ? ETIMEDOUT : 0;
+}
+
 /* Why it is not to run, or 0. Sets the frame's deadline. */
 static int reason_to_refuse(const future_t *f, struct exec__plan *plan, struct exec__frame *frame) {
     const struct exec_group *g = exec__group_of(f);
-    int reason = g != NULL ? exec__member_refused(g, frame) : 0;
+    int reason = g != NULL ? member_refused(g, frame) : 0;
     return reason == 0 && plan != NULL ? exec__plan_run_begins(plan, frame) : reason;
 }
 
@@ -171,8 +180,8 @@ EXEC__SELDOM static int call_special(future_t *f, struct exec__frame *frame, voi
 }
 
 /* The same for one that is a member of a group, and has no options. */
-static int call_member(future_t *f, struct exec__frame *frame, void **value) {
-    int error = exec__member_refused(exec__group_of(f), frame);
+EXEC__OUTSIDE static int call_member(future_t *f, struct exec__frame *frame, void **value) {
+    int error = member_refused(exec__group_of(f), frame);
     if (error != 0) {
         *value = NULL;
         return exec__future_refuse(f, error);

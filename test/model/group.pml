@@ -6,25 +6,27 @@
  * exec_group_next() until nothing is left; with FD they do it without waiting, while the descriptor is made. The CLOSER
  * waits for the outcome while they take, and closes the group when all others have done with it. With DETECTOR somebody
  * looks whether one who waits for the group can go on, while another member, which is in its slot for ever, cannot: if
- * there are TAKERS, or a CLOSER, whether these, and else whether that member, which is held until it has room.
+ * there are TAKERS, or a CLOSER, whether these, and else whether that member, which is held until it has room. With
+ * CANCELLER somebody cancels the group.
  *
  * Every access to shared memory is a step, but that what the holder of `taking` reads of `taken`, which it alone
  * changes, goes with the next step. The monitor is a mutex, and what is done under it alone is one step, with locking
  * and unlocking. The step that makes a member's future final is future.pml's subject; here it sets a bit, and shows
- * whether there is a callback. A slot is a bit, as its BUSY is held for an instant only. Spinning before a sleep, and
- * running members while one waits, are left out: they only make it look again. So are deadlines, and segments of the
- * queue: a place is there when it is needed.
+ * whether there is a callback. A slot is a bit. Spinning before a sleep, and running members while one waits, are left
+ * out: they only make it look again. So are deadlines, and segments of the queue: a place is there when it is needed.
  *
- * Functions lib/member.c: wanted_next count count_first exec__member_finishes exec__member_leaves
- * Functions lib/member.c: exec__member_makes_way exec__member_withdraws exec__group_pin exec__group_unpin
- * Functions lib/member.c: exec__taking_lock exec__taking_unlock exec__group_settled exec__group_each exec__room_return
- * Functions lib/member.h: exec__members_gone exec__members_since exec__group_counted exec__member_stays
- * Functions lib/member.h: exec__member_enters
- * Functions lib/finished.c: await exec__finished_take exec__finished_settled
- * Functions lib/finished.h: exec__finished_enter exec__finished_is_next exec__finished_empty exec__finished_show
- * Functions lib/group.c: enter submit has_finished_one is_empty is_reached has_ended is_over sleep_for
- * Functions lib/group.c: wait_for_outcome take_first drain_fd take exec_group_next exec_group_fd wait_out unref_rest
- * Functions lib/future.c: part conclude_member exec__future_settle
+ * Functions lib/member.c: wanted_next count_first exec__member_announces exec__member_finishes_specially
+ * Functions lib/member.c: exec__member_makes_way exec__member_enters exec__member_withdraws exec__group_pin
+ * Functions lib/member.c: exec__group_unpin visit exec__group_each exec__group_stop exec__room_return
+ * Functions lib/member.h: exec__members_gone exec__members_since exec__group_counted exec__member_counts
+ * Functions lib/member.h: exec__member_finishes exec__member_stays exec__slot_empty exec__member_leaves
+ * Functions lib/finished.c: exec__finished_settled
+ * Functions lib/finished.h: exec__finished_enter exec__finished_is_next exec__finished_empty exec__finished_take
+ * Functions lib/finished.h: exec__finished_show
+ * Functions lib/group.c: exec_group_cancel enter has_finished_one is_empty is_reached is_settled has_ended is_over
+ * Functions lib/group.c: sleep_for wait_for_outcome take_first_taking drain_fd_taking try_to_take take
+ * Functions lib/group.c: exec_group_next exec_group_fd wait_out unref_rest
+ * Functions lib/future.c: part conclude_member
  * Functions lib/notify.c: callback_told_locked call_back
  * Functions lib/sleep.c: exec__group_rouse
  * Functions lib/chain.c: visit_edges_locked is_over_locked may_end_locked
@@ -38,25 +40,27 @@
  * outcome, when it is decided); each is handed out once, final, in the order of the numbers, the first success before
  * others, or left to the close; ENODATA comes only when all that had been accepted were handed out; nobody sleeps for
  * ever: all threads come to their end. When all is quiet, the descriptor is readable exactly if something is to be
- * taken. Who looks for deadlocks does not say that somebody cannot go on who can.
+ * taken. Who looks for deadlocks does not say that somebody cannot go on who can, nor looks at a member that may be
+ * gone. What was submitted before the group is cancelled is ended, and nothing is accepted after that.
  *
- * Not shown: weaker memory. The word, entered, passed, staying, pins, first and fd are sequentially consistent; a
- * member is published by the release of its place, and what it has done to the group before is seen after the acquire
- * of that; `taking` is a lock. exec__finished_show() makes the store to `taken` before it one of that order: without it
- * LOOK_AFTER_DRAIN could not see what it looks for. test/stress_group.c and stress_ends.c are run under
- * ThreadSanitizer.
+ * Not shown: weaker memory. The word, passed, staying, pins, first and fd are sequentially consistent, and so is
+ * entered but for its growing, which all see who see what a member does later; a member is published by the release of
+ * its place, and what it has done to the group before is seen after the acquire of that; `taking` and `entering` are
+ * locks. exec__finished_show() makes the store to `taken` before it one of that order: without it LOOK_AFTER_DRAIN
+ * could not see what it looks for. test/stress_group.c and stress_ends.c are run under ThreadSanitizer.
  *
  * Left out, by mutations: that a wait for the end waits for the places (SETTLED), counts again after that
  * (COUNTED_AGAIN), and with the same count (SAME_GONE); that `staying` is read before `pins` (PINS_AFTER_STAYING), and
  * both before `entered` (ENTERED_LAST); that a member is final before it is in its place (FINAL_FIRST), and says before
  * it is that it stays, for its room (ROOM_STAYS) or its callback (CALLBACK_STAYS); that its place is the last it
- * touches (NEXT_BEFORE_STORE); that it takes its number before it looks how many have entered (NUMBER_FIRST); that a
- * sleeper sets its flag before it looks (FLAG_FIRST); the rousing by one that has stayed (WAY_ROUSES) and by one that
- * withdraws (WITHDRAWN); that the first success is there before it is counted (FIRST_BEFORE_PASSED), and that it is
- * counted instead of taken from those who have entered (PASSED); the look after the descriptor was drained
- * (LOOK_AFTER_DRAIN), the wait before that for the first success (SETTLE_BEFORE_DRAIN), the lock of who makes it
- * (OPENER_LOCKS); and when one looks for deadlocks, that all are in their places (DETECTOR_SETTLED) and nobody stays
- * (STAYING), and that the goal is not reached (OVER), or the held member still waits (WAITS_STILL).
+ * touches (NEXT_BEFORE_STORE), after its slot (EMPTIED_FIRST); that it takes its number before it looks how many have
+ * entered (NUMBER_FIRST); that a sleeper sets its flag before it looks (FLAG_FIRST); the rousing by one that has stayed
+ * (WAY_ROUSES) and by one that withdraws (WITHDRAWN); that the first success is there before it is counted
+ * (FIRST_BEFORE_PASSED), and that it is counted instead of taken from those who have entered (PASSED); the look after
+ * the descriptor was drained (LOOK_AFTER_DRAIN), the lock of who makes it (OPENER_LOCKS); that the first success is
+ * handed out when it is final (FIRST_IS_FINAL); that who has cancelled passes the lock of those who enter (PASSES); and
+ * when one looks for deadlocks, that nobody stays (STAYING), that the goal is not reached (OVER), or the held member
+ * still waits (WAITS_STILL), and the lock under which one looks at a member (LOOK_LOCKS).
  *
  * Run long: holds -DCLOSER -DCALLBACKS -DROOM
  * Run: holds -DCLOSER -DCALLBACKS -DROOM -DFIRST
@@ -74,6 +78,10 @@
  * Run long: holds -DDETECTOR -DROOM -DFIRST -DMEMBERS=1
  * Run: holds -DDETECTOR -DTAKERS=1 -DFIRST
  * Run long: holds -DDETECTOR -DCLOSER -DFIRST
+ * Run: holds -DCANCELLER -DOUTSIDE -DMEMBERS=1
+ * Run: assertion -DCANCELLER -DOUTSIDE -DMEMBERS=1 -DMUTATION_PASSES
+ * Run: assertion -DDETECTOR -DTAKERS=2 -DMUTATION_LOOK_LOCKS
+ * Run: assertion -DDETECTOR -DTAKERS=1 -DMUTATION_EMPTIED_FIRST
  * Run long: assertion -DCLOSER -DMUTATION_SETTLED
  * Run long: assertion -DCLOSER -DCALLBACKS -DMUTATION_COUNTED_AGAIN
  * Run: assertion -DCLOSER -DCALLBACKS -DSUBMITS -DMEMBERS=1 -DMUTATION_SAME_GONE
@@ -90,10 +98,9 @@
  * Run long: deadlock -DTAKERS=1 -DOUTSIDE -DMEMBERS=1 -DMUTATION_WITHDRAWN
  * Run long: assertion -DTAKERS=1 -DFIRST -DMUTATION_FIRST_BEFORE_PASSED
  * Run: assertion -DFD -DTAKERS=1 -DMUTATION_LOOK_AFTER_DRAIN
- * Run: assertion -DFD -DTAKERS=1 -DFIRST -DMUTATION_SETTLE_BEFORE_DRAIN
+ * Run: assertion -DTAKERS=1 -DFIRST -DMUTATION_FIRST_IS_FINAL
  * Run long: assertion -DFD -DTAKERS=1 -DMUTATION_OPENER_LOCKS
  * Run: assertion -DDETECTOR -DROOM -DFIRST -DMEMBERS=1 -DMUTATION_PASSED
- * Run long: assertion -DDETECTOR -DCLOSER -DFIRST -DMUTATION_DETECTOR_SETTLED
  * Run long: assertion -DDETECTOR -DROOM -DMUTATION_STAYING
  * Run: assertion -DDETECTOR -DTAKERS=1 -DMUTATION_OVER
  * Run long: assertion -DDETECTOR -DCLOSER -DFIRST -DMUTATION_OVER
@@ -131,7 +138,7 @@ bool passed;     /* it is counted, and has no number */
 byte place[ALL + 1]; /* by number: a member + 1; the last one stays empty */
 bool decided, taking;
 byte in_slot = (1 << (MEMBERS + STUCK)) - 1; /* bit i: member i, as in the following */
-bool fd, readable;
+bool fd, readable, entering, cancelled;
 bool freed;
 
 /* Of the members. */
@@ -223,20 +230,26 @@ inline unlock_taking() {
 
 /* submit() and enter() */
 inline submit() {
-    atomic { REACH; entered++ }
-    atomic { REACH; in_slot = in_slot | NEW }
+    atomic { !entering -> REACH; entering = true } /* exec__member_enters() */
     if
-    :: atomic { true -> REACH; accepted = accepted | NEW }
-    :: atomic { true -> REACH; in_slot = in_slot & ~NEW }
-        atomic { REACH; entered--; } /* exec__member_withdraws() */
-#ifndef MUTATION_WITHDRAWN
-        atomic { REACH; l_end = wants_end }
-        if
-        :: l_end -> l_end = false; rouse()
-        :: else
-        fi;
-#endif
+    :: atomic { cancelled -> REACH; entering = false }
         refused = true
+    :: atomic { !cancelled -> REACH; entered++ }
+        atomic { REACH; in_slot = in_slot | NEW }
+        atomic { REACH; entering = false }
+        if
+        :: atomic { true -> REACH; accepted = accepted | NEW }
+        :: atomic { !taking -> REACH; in_slot = in_slot & ~NEW } /* exec__member_withdraws() */
+            atomic { !entering -> REACH; entered-- }
+#ifndef MUTATION_WITHDRAWN
+            atomic { REACH; l_end = wants_end }
+            if
+            :: l_end -> l_end = false; rouse()
+            :: else
+            fi;
+#endif
+            refused = true
+        fi
     fi
 }
 #endif
@@ -297,6 +310,10 @@ inline count() {
 #endif
 }
 
+inline empty_slot() {
+    atomic { REACH; in_slot = in_slot & ~ME }
+}
+
 #ifdef MUTATION_PASSED
 #define PASS entered--
 #else
@@ -305,9 +322,11 @@ inline count() {
 
 inline count_first() {
 #ifdef MUTATION_FIRST_BEFORE_PASSED
+    empty_slot();
     atomic { REACH; PASS }
     atomic { REACH; first = _pid + 1 }
 #else
+    empty_slot();
     atomic { REACH; first = _pid + 1 }
     atomic { REACH; PASS }
 #endif
@@ -334,7 +353,14 @@ inline stay() {
 inline store() {
     if
     :: decides
-    :: else -> atomic { REACH; assert(place[number] == 0); place[number] = _pid + 1 }
+    :: else ->
+#ifndef MUTATION_EMPTIED_FIRST
+        empty_slot();
+#endif
+        atomic { REACH; assert(place[number] == 0); place[number] = _pid + 1 }
+#ifdef MUTATION_EMPTIED_FIRST
+        empty_slot()
+#endif
     fi
 }
 
@@ -390,7 +416,6 @@ active [ALL] proctype Member() {
     :: else
     fi;
 #endif
-    atomic { REACH; in_slot = in_slot & ~ME }
     if
     :: decides -> count_first()
     :: else -> count()
@@ -506,38 +531,39 @@ inline fall_asleep() {
 }
 
 #if TAKERS
+#ifdef FIRST
+#define TAKEABLE (first != 0 -> (final & (1 << (first - 1))) != 0 : place[taken] != 0 || taken == counted)
+#else
+#define TAKEABLE (place[taken] != 0 || taken == counted)
+#endif
+
 inline hand_out() {
-    assert(f != 0 && (handed & (1 << (f - 1))) == 0);
+    assert(f != 0 && (handed & (1 << (f - 1))) == 0 && (final & (1 << (f - 1))) != 0);
     handed = handed | (1 << (f - 1))
 }
 
-/* take(): f, a member + 1, or 0 */
+/* take(): f, a member + 1, or 0. It tries again when there is something to try for. */
 inline take() {
+    true; /* spin wants no label before that */
+again:
     lock_taking();
 #ifdef FIRST
-    atomic { REACH; l_first = first != 0 }
+    atomic { REACH; f = first }
     if
-    :: l_first ->
-        atomic { REACH; l_first = false; f = first; first = 0; hand_out() }
-#ifdef MUTATION_SETTLE_BEFORE_DRAIN
-        to_settle = f;
+    :: f != 0 ->
+#ifndef MUTATION_FIRST_IS_FINAL
+        if
+        :: atomic { final & (1 << (f - 1)) -> REACH; first = 0; hand_out() }
+        :: atomic { else -> f = 0 }
+        fi
 #else
-        final & (1 << (f - 1)); /* exec__future_settle() */
+        atomic { REACH; first = 0; hand_out() }
 #endif
     :: else ->
 #endif
         atomic { REACH; f = place[taken] }
         if
-        :: f != 0
-        :: else ->
-            atomic { REACH; l_gone = counted }
-            if
-            :: l_gone != taken -> atomic { place[taken] != 0 -> REACH; f = place[taken] }
-            :: else
-            fi
-        fi;
-        if
-        :: f != 0 -> atomic { REACH; assert(final & (1 << (f - 1))); taken++; hand_out() }
+        :: f != 0 -> atomic { REACH; taken++; hand_out() }
         :: else
         fi;
 #ifdef FIRST
@@ -547,12 +573,15 @@ inline take() {
     drain_fd();
 #endif
     unlock_taking();
-#ifdef MUTATION_SETTLE_BEFORE_DRAIN
     if
-    :: to_settle != 0 -> atomic { final & (1 << (to_settle - 1)) -> to_settle = 0 }
+    :: f != 0 -> goto taken_one
     :: else
     fi;
-#endif
+    GO_IF_FINISHED_ONE(wait_a_little);
+    goto taken_one;
+wait_a_little:
+    atomic { TAKEABLE -> l_gone = 0; goto again }
+taken_one:
     l_gone = 0
 }
 
@@ -577,8 +606,8 @@ inline drain_fd() {
 
 /* They ask with EXEC_NOW, so often. */
 active [TAKERS] proctype Taker() {
-    byte f, l_gone, n, to_settle;
-    bool l_first, l_fd, l_some;
+    byte f, l_gone, n;
+    bool l_fd, l_some;
     do
     :: n < ALL -> n++; take(); f = 0
     :: else -> break
@@ -588,7 +617,6 @@ active [TAKERS] proctype Taker() {
 #else
 active [TAKERS] proctype Taker() {
     byte f, l_gone, l_accepted;
-    bool l_first;
 next:
     take();
     if
@@ -652,10 +680,16 @@ wait: /* has_ended() */
     GONE(l_gone);
     GO_IF_NOT_COUNTED(look);
 #ifndef MUTATION_SETTLED
+settle: /* is_settled() */
     lock_taking();
     atomic { REACH; l_count = counted; n = taken }
     do
-    :: n < l_count -> atomic { place[n] != 0 -> REACH; n++ }
+    :: n < l_count ->
+        if
+        :: atomic { place[n] != 0 -> REACH; n++ }
+        :: atomic { else -> REACH; taking = false }
+            atomic { place[n] != 0 -> n = 0; l_count = 0; goto settle }
+        fi
     :: else -> break
     od;
     atomic { n = 0; l_count = 0 }
@@ -723,43 +757,41 @@ outcome:
 #else
 #define SLEEPS (!room_given)
 #endif
+
+/* At a member that is in its slot, or was just now; it runs. */
+inline look() {
+#ifndef MUTATION_LOOK_LOCKS
+    lock_taking();
+#endif
+    atomic { REACH; l_in_slot = (in_slot & (1 << n)) != 0 }
+    if
+    :: l_in_slot -> atomic { assert((handed & (1 << n)) == 0); l_in_slot = false; l_looked = true }
+    :: else -> n++
+    fi;
+#ifndef MUTATION_LOOK_LOCKS
+    unlock_taking();
+#endif
+    if
+    :: l_looked -> l_looked = false; goto may
+    :: else
+    fi
+}
+
 active proctype Detector() {
-    byte l_gone, n, l_counted;
+    byte l_gone, n;
+    bool l_in_slot, l_looked;
     enter_monitor();
     GO_IF(!SLEEPS, may);
     GONE(l_gone);
-#ifndef MUTATION_DETECTOR_SETTLED
-    atomic { /* exec__group_settled() */
-        REACH;
-        if
-        :: taking -> goto may
-        :: else -> taking = true
-        fi
-    }
-    atomic { l_counted = counted; n = taken }
-    do
-    :: n < l_counted ->
-        atomic {
-            if
-            :: place[n] == 0 -> taking = false; goto may
-            :: else -> n++
-            fi
-        }
-    :: else -> break
-    od;
-    atomic { l_counted = 0; n = 0; taking = false }
-#endif
 #ifndef MUTATION_STAYING
     GO_IF(staying != 0, may);
 #endif
     do /* exec__group_each() */
     :: n < MEMBERS ->
-        atomic {
-            if
-            :: in_slot & (1 << n) -> goto may /* it runs */
-            :: else -> n++
-            fi
-        }
+        if
+        :: atomic { (in_slot & (1 << n)) == 0 -> REACH; n++ }
+        :: else -> look()
+        fi
     :: else -> break
     od;
     GO_IF(entered - l_gone > 1, may);
@@ -781,6 +813,23 @@ active proctype Detector() {
     assert(false); /* the others end, and one of them makes room */
 #endif
 may:
-    atomic { l_gone = 0; n = 0; l_counted = 0; monitor = false }
+    atomic { l_gone = 0; n = 0; monitor = false }
+}
+#endif
+
+#ifdef CANCELLER
+/* exec_group_cancel(): what has been submitted before ends, and nothing is accepted after it. */
+active proctype Canceller() {
+    bool l_stopped;
+    atomic { REACH; cancelled = true }
+#ifndef MUTATION_PASSES
+    atomic { !entering -> REACH; entering = true }
+    atomic { REACH; entering = false }
+#endif
+    atomic { REACH; l_stopped = (in_slot & NEW) != 0 } /* exec__group_stop() */
+    atomic {
+        submitters == 0 -> assert(l_stopped || refused || (final & NEW) != 0)
+        l_stopped = false
+    }
 }
 #endif
