@@ -38,6 +38,7 @@ enum {
     PER_WORKER = 4,
     QUICK_WINDOW = 8192,
     MOST_WINDOW = 1 << 20,
+    MOST_UNSEEN = 128,
     ASK_CLOCK_EVERY = 32
 };
 
@@ -49,10 +50,11 @@ struct exec_stream {
     size_t window; /* 0: so many blocks */
     bool unordered;
     exec_group_t *group;
-    unsigned generation;       /* of its process (fork.h) */
-    struct exec__block *out;   /* the one that is being handed out, or NULL */
-    struct exec__block on_way; /* the ring of the others, in the order of the source */
-    size_t blocks;             /* how many those are, and how many of them are shared and have not come back */
+    unsigned generation;             /* of its process (fork.h) */
+    const struct exec__frame *owner; /* what it was opened in, or NULL */
+    struct exec__block *out;         /* the one that is being handed out, or NULL */
+    struct exec__block on_way;       /* the ring of the others, in the order of the source */
+    size_t blocks;                   /* how many those are, and how many of them are shared and have not come back */
     size_t shared;
     struct exec__block *ready;  /* unordered: those of them that came back, linked by next_ready */
     struct exec__block *unsent; /* those there was no room for, linked by next_ready, too */
@@ -335,13 +337,23 @@ static void call_helper_waiting(exec_stream_t *s) {
 
 /* Until there are so many; 0, or what the source has returned. */
 static int load_until(exec_stream_t *s, struct exec__block *b, size_t upto) {
+    exec_next_fn *const next = s->next; /* these stay in registers, which the compiler cannot know */
+    void *const source = s->source;
+    void **const args = b->args;
     size_t n = b->n;
     int error = 0;
-    while (n < upto && (error = s->next(s->source, &b->args[n])) == 0)
+    while (n < upto && (error = next(source, &args[n])) == 0)
         n++;
     s->taken += n - b->n;
     b->n = n;
     return error;
+}
+
+/* How many to take before the next look at the clock: as many again as there are, so that it takes no longer. */
+static size_t step_of(const exec_stream_t *s, const struct exec__block *b) {
+    if (b->n == 0 || s->work.deadline != EXEC_NEVER)
+        return 1;
+    return b->n < MOST_UNSEEN ? b->n : MOST_UNSEEN;
 }
 
 /* Takes up to `most` arguments, fewer when the source is slow or ends. */
@@ -350,7 +362,7 @@ static void load(exec_stream_t *s, struct exec__block *b, size_t most) {
     int error, state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state); /* what was taken is not lost */
     do {
-        size_t step = b->n < 2 || deadline != EXEC_NEVER ? 1 : ASK_CLOCK_EVERY;
+        size_t step = step_of(s, b);
         error = load_until(s, b, step < most - b->n ? b->n + step : most);
         now = exec_now();
         s->slow_source = now - began > SOURCE_TIME;
@@ -499,33 +511,46 @@ static bool called_by_item(const exec_stream_t *s) {
     return (exec__self.frame != NULL && exec__called_by_member(s->group)) || s->runs;
 }
 
-/* There is nothing left to hand out: goes on to the next block. False: the end, and why. */
-static bool begin_block(exec_stream_t *s, exec_item *out) {
+/* Something of the present block is left, and who calls cannot be in an item, but runs in what the stream was opened in.
+ */
+static inline bool is_at_hand(const exec_stream_t *s) {
+    return s->out != NULL && s->out->at < s->out->n && exec__self.frame == s->owner &&
+           s->generation == exec__generation_now();
+}
+
+static inline void hand_out(struct exec__block *b, exec_item *out) {
+    size_t i = b->at++;
+    *out = (exec_item){
+        .index = b->index + i, .arg = b->args[i], .result = b->results[i], .error = b->failed ? b->errors[i] : 0};
+}
+
+/* There is nothing left to hand out: goes on to the next block. False: the end. */
+static bool begin_block(exec_stream_t *s) {
     if (!s->over) {
         s->out = advance(s);
         s->over = s->out == NULL;
     }
-    if (s->over)
-        *out = (exec_item){.error = s->error};
     return !s->over;
+}
+
+EXEC__OUTSIDE static bool next_item(exec_stream_t *s, exec_item *out) {
+    int error = check(s);
+    if (error == 0 && called_by_item(s))
+        error = EDEADLK;
+    bool more = error == 0 && ((s->out != NULL && s->out->at < s->out->n) || begin_block(s));
+    if (more)
+        hand_out(s->out, out);
+    else
+        *out = (exec_item){.error = error != 0 ? error : s->error};
+    return more;
 }
 
 bool exec_stream_next(exec_stream_t *s, exec_item *out) {
     if (out == NULL)
         return false;
-    int error = check(s);
-    if (error == 0 && called_by_item(s))
-        error = EDEADLK;
-    if (error != 0) {
-        *out = (exec_item){.error = error};
-        return false;
-    }
-    if ((s->out == NULL || s->out->at == s->out->n) && !begin_block(s, out))
-        return false;
-    struct exec__block *b = s->out;
-    size_t i = b->at++;
-    *out = (exec_item){
-        .index = b->index + i, .arg = b->args[i], .result = b->results[i], .error = b->failed ? b->errors[i] : 0};
+    if (s == NULL || !is_at_hand(s))
+        return next_item(s, out);
+    hand_out(s->out, out);
     return true;
 }
 
@@ -555,6 +580,7 @@ static int init(exec_stream_t *s, executor_t *ex, const exec_stream_opts *opts) 
         exec__work_fini(&s->work);
         return error;
     }
+    s->owner = s->group->scope.owner;
     s->group->scope.whole = s;
     s->group->scope.close = close_scope;
     return 0;
