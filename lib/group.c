@@ -168,55 +168,57 @@ static int make_member(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_
     return 0;
 }
 
-static void give_room_back(exec_group_t *g, bool room) {
-    if (room)
-        exec__room_return(g);
-}
-
-/* Makes the member known, and has it accepted; else it has never been there, unless somebody has cancelled or run it by
- * now: then it was accepted, and has ended. */
-static int enter(exec_group_t *g, future_t *f, unsigned references, exec__admit_fn *put, exec_time room_wait) {
-    struct exec__pool *p = &g->ex->pool;
-    bool room = exec__room_is_limited(g) && exec__member_in_room(f);
-    int error = exec__member_enters(g, f);
-    if (error != 0) {
-        exec__future_discard(f);
-        give_room_back(g, room);
-        return error;
-    }
-    error = exec__is_plain_member(f) ? put(p, f, room_wait) : exec__task_begin(p, f, put, room_wait);
-    if (error != 0 && exec__task_withdraw(p, f, references)) {
-        give_room_back(g, room);
-        if (put == exec__admit)
-            exec__count_refused(p, error);
-        return error;
-    }
-    if (is_late(g)) /* who has ended the others may have passed its slot by */
-        exec__group_stop(g, ETIMEDOUT);
-    exec__rouse_restless();
-    return 0;
-}
-
 static unsigned references_of(future_t **out) {
     return out != NULL ? 3 : 2; /* the entry's, exec_group_next()'s, the caller's */
 }
 
-static int submit(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts *opts, exec__admit_fn *put,
-                  future_t **out) {
-    future_t *f = NULL, *before = NULL;
-    if (atomic_load(&g->ex->pool.closed))
-        return ESHUTDOWN; /* before anybody can find it and end it */
-    int error = make_member(g, fn, arg, opts, references_of(out), &f);
-    if (error != 0)
+/* Makes the member known, and has it accepted; else it has never been there, unless somebody has cancelled or run it by
+ * now: then it was accepted, and has ended. */
+static int enter_and_begin(exec_group_t *g, future_t *f, unsigned references, exec__admit_fn *put,
+                           exec_time room_wait) {
+    struct exec__pool *p = &g->ex->pool;
+    int error = exec__member_enters(g, f);
+    if (error != 0) {
+        exec__future_discard(f);
         return error;
+    }
+    error = exec__is_plain_member(f) ? put(p, f, room_wait) : exec__task_begin(p, f, put, room_wait);
+    if (error == 0 || !exec__task_withdraw(p, f, references))
+        return 0;
+    if (put == exec__admit)
+        exec__count_refused(p, error);
+    return error;
+}
+
+/* *out is the future before it can start. */
+static int enter(exec_group_t *g, future_t *f, exec__admit_fn *put, exec_time room_wait, future_t **out) {
+    bool room = exec__room_is_limited(g) && exec__member_in_room(f);
+    future_t *before = NULL;
     if (out != NULL) {
         before = *out;
         *out = f;
     }
-    error = enter(g, f, references_of(out), put, opts != NULL ? opts->room_wait : 0);
-    if (error != 0 && out != NULL)
+    int error = enter_and_begin(g, f, references_of(out), put, room_wait);
+    if (error == 0) {
+        if (is_late(g)) /* who has ended the others may have passed its slot by */
+            exec__group_stop(g, ETIMEDOUT);
+        exec__rouse_restless();
+        return 0;
+    }
+    if (room)
+        exec__room_return(g);
+    if (out != NULL)
         *out = before;
     return error;
+}
+
+static int submit(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts *opts, exec__admit_fn *put,
+                  future_t **out) {
+    future_t *f = NULL;
+    if (atomic_load(&g->ex->pool.closed))
+        return ESHUTDOWN; /* before anybody can find it and end it */
+    int error = make_member(g, fn, arg, opts, references_of(out), &f);
+    return error == 0 ? enter(g, f, put, opts != NULL ? opts->room_wait : 0, out) : error;
 }
 
 /* What that comes to for one without options, by a thread with a seat of the executor or from outside, in a group
@@ -225,20 +227,13 @@ static int submit_plain(exec_group_t *g, exec_fn *fn, void *arg, future_t **out)
     struct exec__pool *p = &g->ex->pool;
     if (atomic_load(&p->closed))
         return ESHUTDOWN;
-    future_t *f = exec__cell_alloc(), *before = NULL;
+    future_t *f = exec__cell_alloc();
     if (f == NULL)
         return exec__no_memory(p);
     exec__future_init(f, p, fn, arg, references_of(out));
     exec__task_place(p, f, exec__seated_in(p) ? 0 : exec__flags_in_queue(p));
     exec__member_init(g, f);
-    if (out == NULL)
-        return enter(g, f, references_of(out), exec__admit, 0);
-    before = *out;
-    *out = f;
-    int error = enter(g, f, references_of(out), exec__admit, 0);
-    if (error != 0)
-        *out = before;
-    return error;
+    return enter(g, f, exec__admit, 0, out);
 }
 
 int exec_group_submit(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts *opts, future_t **out) {

@@ -511,8 +511,7 @@ static bool called_by_item(const exec_stream_t *s) {
     return (exec__self.frame != NULL && exec__called_by_member(s->group)) || s->runs;
 }
 
-/* Something of the present block is left, and who calls cannot be in an item, but runs in what the stream was opened in.
- */
+/* Something is left of the present block, and who calls cannot be in an item, being in what it was opened in. */
 static inline bool is_at_hand(const exec_stream_t *s) {
     return s->out != NULL && s->out->at < s->out->n && exec__self.frame == s->owner &&
            s->generation == exec__generation_now();
