@@ -24,8 +24,8 @@
  * Functions lib/finished.h: exec__finished_enter exec__finished_is_next exec__finished_empty exec__finished_take
  * Functions lib/finished.h: exec__finished_show
  * Functions lib/group.c: exec_group_cancel enter_and_begin enter has_finished_one is_empty is_reached is_settled
- * Functions lib/group.c: has_ended is_over sleep_for wait_for_outcome take_first_taking drain_fd_taking try_to_take take
- * Functions lib/group.c: exec_group_next exec_group_fd wait_out unref_rest
+ * Functions lib/group.c: has_ended is_over sleep_for wait_for_outcome take_first_taking drain_fd_taking try_to_take
+ * Functions lib/group.c: take exec_group_next exec_group_fd wait_out unref_rest
  * Functions lib/future.c: part conclude_member
  * Functions lib/notify.c: callback_told_locked call_back
  * Functions lib/sleep.c: exec__group_rouse
