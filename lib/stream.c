@@ -513,8 +513,8 @@ static bool called_by_item(const exec_stream_t *s) {
 
 /* Something is left of the present block, and who calls cannot be in an item, being in what it was opened in. */
 static inline bool is_at_hand(const exec_stream_t *s) {
-    return s->out != NULL && s->out->at < s->out->n && exec__self.frame == s->owner &&
-           s->generation == exec__generation_now();
+    return exec__self.frame == s->owner && s->generation == exec__generation_now() && s->out != NULL &&
+           s->out->at < s->out->n;
 }
 
 static inline void hand_out(struct exec__block *b, exec_item *out) {

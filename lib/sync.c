@@ -53,11 +53,12 @@ void exec__quiet_end(const struct exec__quiet *q) {
     errno = q->saved_errno;
 }
 
-static void nap(void) {
-    struct timespec duration = exec__timespec(NAP);
-    const struct exec__quiet q = exec__quiet_begin();
-    nanosleep(&duration, NULL);
-    exec__quiet_end(&q);
+void exec__doze(exec_time duration) {
+    struct timespec t = exec__timespec(duration);
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+    pthread_setcancelstate(state, NULL);
 }
 
 /* Whom we wait for may need this processor; and if it has a lower priority, under SCHED_FIFO (sched(7)), yielding does
@@ -68,7 +69,7 @@ void exec__wait_a_little(unsigned tries) {
     else if (tries < YIELD_EVERY * YIELDS)
         sched_yield();
     else
-        nap();
+        exec__doze(NAP);
 }
 
 EXEC__SELDOM void exec__spin_lock_held(struct exec__spinlock *l) {

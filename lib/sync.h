@@ -35,6 +35,9 @@ struct timespec exec__timespec(exec_time t);
  * PR_SET_TIMERSLACK). */
 void exec__sleep_exactly(void);
 
+/* Sleeps for that long, or less. Not a cancellation point. */
+void exec__doze(exec_time duration);
+
 /* A stretch in which nothing is a cancellation point, as file operations are, and behind which errno is as before. */
 struct exec__quiet {
     int saved_errno, cancel_state;

@@ -246,14 +246,6 @@ static future_t *search_for(struct exec__seat *seat, int rounds) {
     return NULL;
 }
 
-static void doze(void) {
-    struct timespec duration = exec__timespec(DOZE);
-    int state;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    clock_nanosleep(CLOCK_MONOTONIC, 0, &duration, NULL);
-    pthread_setcancelstate(state, NULL);
-}
-
 /* Finds a task, or gives up; dozes first while seats are lent often. */
 static future_t *search(struct exec__seat *seat) {
     const struct exec__pool *p = seat->pool;
@@ -261,7 +253,7 @@ static future_t *search(struct exec__seat *seat) {
         unsigned lent = atomic_load_explicit(&p->lent, memory_order_relaxed);
         bool in_the_way = exec__self.in_the_way;
         if (in_the_way)
-            doze();
+            exec__doze(DOZE);
         future_t *f = search_for(seat, in_the_way ? 1 : SEARCH_ROUNDS);
         exec__self.in_the_way = atomic_load_explicit(&p->lent, memory_order_relaxed) - lent >= OFTEN;
         if (f != NULL || !exec__self.in_the_way)
