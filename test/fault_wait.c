@@ -187,7 +187,7 @@ static void doze(void) {
         CHECK_ERROR(executor_submit(ex, run, NULL, NULL, &f), 0);
         CHECK_ERROR(future_get(f, NULL), 0);
         future_unref(f);
-    } while (++n % ROUGHLY != 0 || (fault.plan.interrupts && failures_at("doze", "clock_nanosleep") == 0));
+    } while (++n % ROUGHLY != 0 || (fault.plan.interrupts && failures_at("exec__doze", "clock_nanosleep") == 0));
     fault_disarm();
     executor_destroy(ex);
     CHECK_EQ(atomic_load(&runs), n);
