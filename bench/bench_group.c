@@ -7,7 +7,7 @@
  * "submit, wait" only waits for all; "next meanwhile" takes what has finished after every hundredth submit.
  *
  * The difference is, in the main, one atomic step more for each of entering, counting out and handing out, at 6 to 9 ns
- * each, 300 instructions, and two more lines that go from core to core. Tried, and no gain: fetching the lines that a
+ * each, 350 instructions, and two more lines that go from core to core. Tried, and no gain: fetching the lines that a
  * member will write when it finishes before it runs.
  */
 #include <errno.h>

@@ -127,7 +127,9 @@ static struct exec_group *group_edges(const struct exec__node *node) {
     return as_hold(node)->waits_for_room ? g : NULL;
 }
 
-/* True, when it has seen all of them: members of a group may be on their way in or out, and a limiter may be in use. */
+/* True, when it has seen all of them: members of a group may be on their way in or out, and a limiter may be in use. (A
+ * member that is counted may be in its slot still. It is visited, and can end, for it is about to be final; and so,
+ * whether one is left out instead or not, can a wait that needs any of them.) */
 static bool visit_edges_locked(const struct exec__node *node, bool limiters, visit_fn *visit, void *ctx) {
     struct exec_group *g = group_edges(node);
     if (g != NULL) {

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +20,7 @@
 #include "fork.h"
 #include "memory.h"
 #include "registry.h"
+#include "sync.h"
 #include "task.h"
 #include "trace.h"
 #include "worker.h"
@@ -71,10 +71,8 @@ static void free_opts(executor_opts *o) {
     free((int *)o->cpus);
 }
 
-static int open_pool(struct exec__pool *p, const executor_opts *opts) {
-    int error = copy_opts(&p->opts, opts);
-    if (error != 0)
-        return error;
+/* The memory may have been another executor's, which somebody may still look at (registry.c). */
+static void init_fields(struct exec__pool *p, const executor_opts *opts) {
     p->n = opts->workers != 0 ? opts->workers : opts->ncpus != 0 ? (unsigned)opts->ncpus : exec__cpus();
     p->generation = exec__generation_now();
     if (p->opts.max_abandoned == 0)
@@ -91,6 +89,13 @@ static int open_pool(struct exec__pool *p, const executor_opts *opts) {
     atomic_store(&p->most_queued, 0);
     for (int i = 0; i < EXEC__COUNTS; i++)
         atomic_store(&p->counts.n[i], 0);
+}
+
+static int open_pool(struct exec__pool *p, const executor_opts *opts) {
+    int error = copy_opts(&p->opts, opts);
+    if (error != 0)
+        return error;
+    init_fields(p, opts);
     error = exec__queue_init(&p->queue, opts->capacity != 0 ? opts->capacity : DEFAULT_CAPACITY);
     if (error != 0)
         goto free_opts;
@@ -274,8 +279,8 @@ void executor_destroy(executor_t *ex) {
     if (executor_join(ex, EXEC_NEVER) == EDEADLK)
         return;                      /* called in one of its own tasks */
     atomic_fetch_add(&p->serial, 1); /* before the visitors: report_failure(), future.c */
-    while (atomic_load(&p->visitors) > 0)
-        sched_yield(); /* all is over: they are about to leave */
+    for (unsigned tries = 0; atomic_load(&p->visitors) > 0; tries++)
+        exec__wait_a_little(tries); /* all is over: they are about to leave */
     if (!exec__strays_are_left(p))
         exec__pool_free(p);
 }

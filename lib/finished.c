@@ -2,9 +2,9 @@
  *
  * Model: test/model/group.pml.
  *
- * It is a list of segments with room for so many members each. Who puts one takes a number, which says where it goes,
- * and stores it there a few instructions later; from then on it can be taken, which only one does at a time. Room is
- * made before it is needed, by who submits a member, so nobody who finishes one needs memory.
+ * It is a list of segments, each with room for some members. Who puts one takes a number, which says where it goes, and
+ * stores it there a few instructions later; from then on it can be taken, which only one does at a time. Room is made
+ * before it is needed, by who submits a member, so nobody who finishes one needs memory.
  *
  * A segment that has been emptied becomes the last one, with new numbers; none is freed before the group is. So who
  * looks for the segment of its number may follow the list from any place, and through segments that are just being

@@ -25,7 +25,6 @@
 #include "future.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 
 #include "fork.h"
@@ -37,6 +36,7 @@
 #include "plan.h"
 #include "pool.h"
 #include "slab.h"
+#include "sync.h"
 #include "thread.h"
 
 /* --- memory and references --- */
@@ -491,8 +491,8 @@ int future_create(future_t **out) {
 }
 
 void exec__future_settle(const future_t *f) {
-    while (!exec__finished(exec__future_word(f)))
-        sched_yield();
+    for (unsigned tries = 0; !exec__finished(exec__future_word(f)); tries++)
+        exec__wait_a_little(tries);
 }
 
 int future_resolve(future_t *f, void *value, int error) {

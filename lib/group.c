@@ -177,7 +177,8 @@ static unsigned references_of(future_t **out) {
 static int enter_and_begin(exec_group_t *g, future_t *f, unsigned references, exec__admit_fn *put,
                            exec_time room_wait) {
     struct exec__pool *p = &g->ex->pool;
-    int error = exec__member_enters(g, f);
+    int error =
+        atomic_load(&p->closed) ? ESHUTDOWN : exec__member_enters(g, f); /* before anybody can find and end it */
     if (error != 0) {
         exec__future_discard(f);
         return error;
@@ -215,8 +216,6 @@ static int enter(exec_group_t *g, future_t *f, exec__admit_fn *put, exec_time ro
 static int submit(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts *opts, exec__admit_fn *put,
                   future_t **out) {
     future_t *f = NULL;
-    if (atomic_load(&g->ex->pool.closed))
-        return ESHUTDOWN; /* before anybody can find it and end it */
     int error = make_member(g, fn, arg, opts, references_of(out), &f);
     return error == 0 ? enter(g, f, put, opts != NULL ? opts->room_wait : 0, out) : error;
 }
@@ -225,8 +224,6 @@ static int submit(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_opts 
  * without .max_running. */
 static int submit_plain(exec_group_t *g, exec_fn *fn, void *arg, future_t **out) {
     struct exec__pool *p = &g->ex->pool;
-    if (atomic_load(&p->closed))
-        return ESHUTDOWN;
     future_t *f = exec__cell_alloc();
     if (f == NULL)
         return exec__no_memory(p);
@@ -247,7 +244,7 @@ int exec_group_submit(exec_group_t *g, exec_fn *fn, void *arg, const exec_task_o
     else if (opts != NULL || exec__room_is_limited(g) || exec__own_without_seat(&g->ex->pool))
         error = submit(g, fn, arg, opts, exec__admit, out);
     else
-        return submit_plain(g, fn, arg, out);
+        error = submit_plain(g, fn, arg, out);
     return error == ECANCELED ? refuse(arg, opts) : error;
 }
 

@@ -8,10 +8,10 @@
  */
 #include "scope.h"
 
-#include <sched.h>
 #include <stddef.h>
 
 #include "sleep.h"
+#include "sync.h"
 
 static struct exec__scope *scopes;
 static _Atomic unsigned nscopes; /* written in the monitor, read by all */
@@ -47,9 +47,9 @@ void exec__scope_open(struct exec__scope *s, void (*cancel)(struct exec__scope *
 
 void exec__scope_close(struct exec__scope *s) {
     exec__monitor_lock(); /* also without an owner: nobody who has found it by a member is still looking (chain.c) */
-    while (s->visitors > 0) {
+    for (unsigned tries = 0; s->visitors > 0; tries++) {
         exec__monitor_unlock();
-        sched_yield();
+        exec__wait_a_little(tries);
         exec__monitor_lock();
     }
     if (s->owner != NULL)

@@ -50,11 +50,10 @@ struct exec_stream {
     size_t window; /* 0: so many blocks */
     bool unordered;
     exec_group_t *group;
-    unsigned generation;             /* of its process (fork.h) */
-    const struct exec__frame *owner; /* what it was opened in, or NULL */
-    struct exec__block *out;         /* the one that is being handed out, or NULL */
-    struct exec__block on_way;       /* the ring of the others, in the order of the source */
-    size_t blocks;                   /* how many those are, and how many of them are shared and have not come back */
+    unsigned generation;       /* of its process (fork.h) */
+    struct exec__block *out;   /* the one that is being handed out, or NULL */
+    struct exec__block on_way; /* the ring of the others, in the order of the source */
+    size_t blocks;             /* how many those are, and how many of them are shared and have not come back */
     size_t shared;
     struct exec__block *ready;  /* unordered: those of them that came back, linked by next_ready */
     struct exec__block *unsent; /* those there was no room for, linked by next_ready, too */
@@ -337,12 +336,9 @@ static void call_helper_waiting(exec_stream_t *s) {
 
 /* Until there are so many; 0, or what the source has returned. */
 static int load_until(exec_stream_t *s, struct exec__block *b, size_t upto) {
-    exec_next_fn *const next = s->next; /* these stay in registers, which the compiler cannot know */
-    void *const source = s->source;
-    void **const args = b->args;
     size_t n = b->n;
     int error = 0;
-    while (n < upto && (error = next(source, &args[n])) == 0)
+    while (n < upto && (error = s->next(s->source, &b->args[n])) == 0)
         n++;
     s->taken += n - b->n;
     b->n = n;
@@ -511,10 +507,13 @@ static bool called_by_item(const exec_stream_t *s) {
     return (exec__self.frame != NULL && exec__called_by_member(s->group)) || s->runs;
 }
 
+static inline bool is_left(const exec_stream_t *s) {
+    return s->out != NULL && s->out->at < s->out->n;
+}
+
 /* Something is left of the present block, and who calls cannot be in an item, being in what it was opened in. */
 static inline bool is_at_hand(const exec_stream_t *s) {
-    return exec__self.frame == s->owner && s->generation == exec__generation_now() && s->out != NULL &&
-           s->out->at < s->out->n;
+    return exec__self.frame == s->group->scope.owner && s->generation == exec__generation_now() && is_left(s);
 }
 
 static inline void hand_out(struct exec__block *b, exec_item *out) {
@@ -536,7 +535,7 @@ EXEC__OUTSIDE static bool next_item(exec_stream_t *s, exec_item *out) {
     int error = check(s);
     if (error == 0 && called_by_item(s))
         error = EDEADLK;
-    bool more = error == 0 && ((s->out != NULL && s->out->at < s->out->n) || begin_block(s));
+    bool more = error == 0 && (is_left(s) || begin_block(s));
     if (more)
         hand_out(s->out, out);
     else
@@ -579,7 +578,6 @@ static int init(exec_stream_t *s, executor_t *ex, const exec_stream_opts *opts) 
         exec__work_fini(&s->work);
         return error;
     }
-    s->owner = s->group->scope.owner;
     s->group->scope.whole = s;
     s->group->scope.close = close_scope;
     return 0;

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 
 #include "executor.h"
 #include "memory.h"
+#include "sync.h"
 #include "text.h"
 
 enum { DEFAULT_EVENTS = 16384, MOST_EVENTS = 1 << 24, NAME_BYTES = 32 };
@@ -149,8 +149,8 @@ static struct exec__trace *take_trace(struct exec__pool *p) {
     if (t == NULL)
         return NULL;
     atomic_fetch_and(&p->observed, ~(unsigned)EXEC__TRACES);
-    while (atomic_load(&p->tracers) > 0)
-        sched_yield();                  /* a few stores */
+    for (unsigned tries = 0; atomic_load(&p->tracers) > 0; tries++)
+        exec__wait_a_little(tries);     /* for a few stores */
     if (atomic_load(&p->trace) != NULL) /* another has been started meanwhile */
         atomic_fetch_or(&p->observed, EXEC__TRACES);
     return t;
